@@ -1,0 +1,72 @@
+/*
+ * The configuration as one immutable value. `conf` (src/io) makes it of a
+ * file; a reload makes a new one. Layout and defaults: ipclusterd.conf(5).
+ */
+#ifndef IPCLUSTERD_CONFIG_H
+#define IPCLUSTERD_CONFIG_H
+
+#include "ipclusterd/types.h"
+
+enum {
+    PATH_BYTES_MAX = 255,
+    IFNAME_BYTES_MAX = 15,
+    HEARTBEAT_LINKS_MAX = 8,
+    PEERS_MAX = MEMBERS_MAX,
+};
+
+enum vip_mode { VIP_SHARED, VIP_INTERFACE, VIP_MODE_MAX };
+enum vip_select { SELECT_MASK, SELECT_HASH, SELECT_MAX };
+enum vip_orphans { ORPHANS_RESET, ORPHANS_DROP, ORPHANS_MAX };
+
+/* One virtual address. */
+struct vip_config {
+    struct address address;
+    uint8_t prefix;                     /* length: 0..32 or 0..128 */
+    char interface[IFNAME_BYTES_MAX + 1];
+    enum vip_mode mode;
+    struct mac mac;                     /* the shared MAC; "auto" resolved */
+    enum vip_select select;
+    bool mask_source_mac;
+    bool early_drop;
+    enum vip_orphans orphans;
+    usec orphan_after;
+};
+
+struct config {
+    /* cluster */
+    char cluster[NAME_BYTES_MAX + 1];
+    char key_file[PATH_BYTES_MAX + 1];
+    uint8_t key[KEY_BYTES];             /* read from key_file */
+    uint16_t buckets;
+    usec forget_after;
+
+    /* node */
+    char node[NAME_BYTES_MAX + 1];
+    uint16_t weight;
+    usec stop_drain;
+    char state_dir[PATH_BYTES_MAX + 1];
+
+    /* heartbeat */
+    size_t heartbeat_links;             /* >= 1 */
+    char heartbeat_link[HEARTBEAT_LINKS_MAX][IFNAME_BYTES_MAX + 1];
+    uint16_t port;
+    struct address group;               /* FAMILY_NONE when only peers are used */
+    size_t peers;
+    struct address peer[PEERS_MAX];
+    usec interval, dead_after, lease;
+    bool realtime;
+
+    /* vips */
+    size_t vips;
+    struct vip_config vip[VIPS_MAX];
+
+    /* control */
+    char control_socket[PATH_BYTES_MAX + 1];
+    char control_group[NAME_BYTES_MAX + 1]; /* "" : none */
+
+    /* What the members must have in common (buckets, selection, VIPs, and the
+     * heartbeat's dead_after): equal on all nodes or they refuse each other. */
+    uint64_t digest;
+};
+
+#endif

@@ -1,0 +1,19 @@
+# Contracts of the core; nothing of it is installed.
+
+noinst_HEADERS += \
+	%D%/assign.h \
+	%D%/bitmap.h \
+	%D%/buf.h \
+	%D%/config.h \
+	%D%/node.h \
+	%D%/plan.h \
+	%D%/seal.h \
+	%D%/status.h \
+	%D%/types.h \
+	%D%/wire.h
+	%D%/bitmap.h \
+	%D%/config.h \
+	%D%/node.h \
+	%D%/plan.h \
+	%D%/status.h \
+	%D%/types.h

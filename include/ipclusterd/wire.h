@@ -1,0 +1,119 @@
+/*
+ * The heartbeat: struct <-> bytes (the inside of a sealed datagram, seal.h).
+ * All numbers are big-endian.
+ *
+ *    name        1 + n   the sender
+ *    salt        8       drawn at its start
+ *    sequence    4       counts up with every heartbeat of this salt
+ *    incarnation 4
+ *    flags       2       HEARTBEAT_*
+ *    weight      2
+ *    order       4       see struct heartbeat_entry
+ *    config      8       configuration digest
+ *    view        8       view digest
+ *    flows       4       TCP flows that it has
+ *    mac         6
+ *    address     1 + 16  family (0, 4, 6) and address
+ *    buckets     2       B
+ *    claim       B / 8   bit b of byte b / 8, least significant first
+ *    linger      B / 8
+ *    acks        2       count, then of each:
+ *        member      4   first 32 bits of the BLAKE2b of the name
+ *        stamp       8   salt + sequence of the last heartbeat heard
+ *        age         2   since then (age_pack)
+ *        proof       2   since that member was last heard both ways
+ *    entries     2       count, then of each:
+ *        name        1 + n
+ *        standing    1   enum standing
+ *        flags       2   as of that incarnation
+ *        weight      2
+ *        incarnation 4
+ *        accused     4   highest incarnation that anybody called dead
+ *        order       4
+ *        age         4   milliseconds since it died or left
+ */
+#ifndef IPCLUSTERD_WIRE_H
+#define IPCLUSTERD_WIRE_H
+
+#include "ipclusterd/bitmap.h"
+#include "ipclusterd/types.h"
+
+enum {
+    HEARTBEAT_JOINING = 1,   /* claims nothing yet */
+    HEARTBEAT_DRAINING = 2,  /* no new flows: by an operator */
+    HEARTBEAT_UNHEALTHY = 4, /* no new flows: a check failed */
+    HEARTBEAT_LEAVING = 8,   /* no new flows: about to end */
+    HEARTBEAT_LEFT = 16,     /* the last word of this incarnation */
+    HEARTBEAT_ASKING = 32,   /* please answer at once */
+    /* Flags that are facts of an incarnation: a change makes a new one. */
+    HEARTBEAT_FACTS = HEARTBEAT_DRAINING | HEARTBEAT_UNHEALTHY | HEARTBEAT_LEAVING,
+    HEARTBEAT_KNOWN = 63,
+};
+
+/* What a member is in the eyes of the sender. */
+enum standing {
+    STANDING_ALIVE,
+    STANDING_DEAD,
+    STANDING_LEFT,
+    STANDING_FORGOTTEN,
+    STANDING_MAX
+};
+
+enum { AGE_NEVER = -1 };
+
+struct heartbeat_ack {
+    uint32_t member;
+    uint64_t stamp;
+    usec age;   /* since the stamp was heard */
+    usec proof; /* since heard both ways; AGE_NEVER */
+};
+
+struct heartbeat_entry {
+    char name[NAME_BYTES_MAX + 1];
+    enum standing standing;
+    uint16_t flags, weight;
+    uint32_t incarnation, accused;
+    /* The operators' last order to the member: odd: drain; even: serve. The
+     * higher number wins, so an order given anywhere reaches it. */
+    uint32_t order;
+    uint32_t age_ms;
+};
+
+struct heartbeat {
+    char name[NAME_BYTES_MAX + 1];
+    uint64_t salt;
+    uint32_t sequence, incarnation;
+    uint16_t flags, weight;
+    uint32_t order;
+    uint64_t config, view;
+    uint32_t flows;
+    struct mac mac;
+    struct address address;
+    uint16_t buckets;
+    struct bitmap claim, linger;
+    size_t acks, entries;
+    struct heartbeat_ack ack[MEMBERS_MAX];
+    struct heartbeat_entry entry[MEMBERS_MAX];
+};
+
+/* Bytes of one ack and of one entry, to fill a datagram to its limit. */
+enum { HEARTBEAT_ACK_BYTES = 16 };
+size_t heartbeat_entry_bytes(const char *name);
+/* Bytes of everything but acks and entries. */
+size_t heartbeat_base_bytes(const char *name, uint16_t buckets);
+
+/* Writes it; the length, or 0 if it does not fit into `size`. */
+size_t heartbeat_write(const struct heartbeat *h, uint8_t *out, size_t size);
+
+/* Parses completely or not at all: 0, or -EBADMSG with `h` undefined. */
+int heartbeat_read(struct heartbeat *h, const uint8_t *data, size_t length);
+
+/* A span as 11 bits of mantissa and 5 of exponent (error < 0.1 %); 0xffff is
+ * AGE_NEVER. */
+uint16_t age_pack(usec age);
+usec age_unpack(uint16_t packed);
+
+/* The number by which acknowledgements name a member. */
+uint32_t member_id(const char *name);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * The configuration file (libconfig) -> one struct config, from one schema
+ * table. Every fault is reported with file and line.
+ */
+#ifndef IPCLUSTERD_IO_CONF_H
+#define IPCLUSTERD_IO_CONF_H
+
+#include "ipclusterd/config.h"
+#include "ipclusterd/node.h"
+
+/* Takes each fault as "FILE:LINE: message" (no newline). */
+typedef void (*conf_fault_fn)(void *arg, const char *fault);
+
+/*
+ * Reads and checks `path` and the key it names. Returns 0 and fills `out`, or
+ * the number of faults (> 0), each told to `fault`; `out` is then untouched.
+ */
+int conf_load(const char *path, struct config *out, conf_fault_fn fault, void *arg);
+
+/*
+ * Whether a running daemon can go over from `was` to `is`. Returns NULL, or a
+ * sentence naming the key that needs a restart (cluster name, node name,
+ * buckets, state_dir, ...). Heartbeat timing, weight, vips may change.
+ */
+const char *conf_reload_obstacle(const struct config *was, const struct config *is);
+
+/* What the core needs of it; `mac` and `address` are left for the caller. */
+void conf_node(const struct config *c, struct node_config *out);
+
+/* "192.168.0.2" / "2001:db8::1" into `out` (INET6_ADDRSTRLEN bytes). */
+const char *address_text(const struct address *a, char *out, size_t size);
+bool address_parse(const char *text, struct address *out);
+const char *mac_text(const struct mac *m, char out[18]);
+bool mac_parse(const char *text, struct mac *out);
+bool mac_equal(const struct mac *a, const struct mac *b);
+
+/* The shared MAC that "auto" means for an address: 02:bf + the IPv4 address;
+ * for IPv6 02:bf + four bytes of a hash of it. */
+struct mac vip_auto_mac(const struct address *a);
+
+#endif

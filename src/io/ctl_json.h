@@ -1,0 +1,36 @@
+/*
+ * A view of the node as JSON, in the shapes that `clusterctl -j` prints. The
+ * fields are a promise to scripts: added to, never renamed or removed.
+ */
+#ifndef IPCLUSTERD_IO_CTL_JSON_H
+#define IPCLUSTERD_IO_CTL_JSON_H
+
+#include <jansson.h>
+
+#include "ctl.h"
+
+/* Each returns a new reference, or NULL when memory is short. */
+json_t *ctl_json_status(const struct ctl_view *v);
+json_t *ctl_json_members(const struct ctl_view *v);  /* {"members": [...]} */
+json_t *ctl_json_vips(const struct ctl_view *v);     /* {"vips": [...]} */
+json_t *ctl_json_version(const struct ctl_view *v);
+
+/*
+ * Who serves `client` at VIP number `vip` (an index into v->config->vip, of
+ * the client's family).
+ */
+json_t *ctl_json_which(const struct ctl_view *v, const struct address *client, size_t vip);
+
+/*
+ * {"buckets": [...]} into `out`, one bucket at a time: 4096 of them as one
+ * tree would take megabytes from a daemon that lives on few. 0 or -ENOMEM.
+ */
+int ctl_json_buckets(const struct ctl_view *v, struct evbuffer *out);
+
+/* How every page is written. */
+#define CTL_JSON_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(6))
+
+/* Appends `json` as text. 0 or -ENOMEM. */
+int ctl_json_write(const json_t *json, struct evbuffer *out);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * Plans into nftables: tables `inet ipclusterd` and `netdev ipclusterd`, by
+ * libnftnl objects in one libmnl batch per change.
+ *
+ * Success of a batch: no error in any reply and the batch's end was reached
+ * (a generation counter that advanced). Anything else: -errno, nothing changed.
+ */
+#ifndef IPCLUSTERD_IO_NFT_H
+#define IPCLUSTERD_IO_NFT_H
+
+#include <stdio.h>
+
+#include "ipclusterd/config.h"
+#include "ipclusterd/plan.h"
+
+/* Mark bits that we use between our own chains and clear again. */
+#define NFT_MARK_MASK 0x00070000u
+
+/* A VIP's place on this host, beside its configuration. */
+struct nft_place {
+    unsigned ifindex;
+    struct mac own; /* the NIC's own (original) MAC, also in mode interface */
+};
+
+struct nft;
+
+/*
+ * Opens the netlink sockets. `place` has an entry per c->vip. Copies what it
+ * needs. Returns 0 or -errno.
+ */
+int nft_open(struct nft **out, const struct config *c, const struct nft_place *place);
+void nft_close(struct nft *n);
+
+/*
+ * Puts the whole of `plan` into the kernel: the first time, after a new
+ * configuration, or after nft_lost() the tables are replaced in one batch;
+ * later only the elements that differ. The lease is not touched by an
+ * element change, and starts lapsed in new tables unless `keep_lease`.
+ */
+int nft_apply(struct nft *n, const struct plan *plan);
+
+/* Starts the lease of all VIPs anew, for `lease` (config). */
+int nft_renew(struct nft *n);
+
+/* Forget what was applied: the next nft_apply() replaces the tables. */
+void nft_lost(struct nft *n);
+
+/* Deletes our tables; 0 if there are none. */
+int nft_clear(struct nft *n);
+
+/* A descriptor that is readable when somebody changed the ruleset. */
+int nft_watch_fd(const struct nft *n);
+
+/*
+ * Reads the notifications waiting there. Returns 1 if somebody else deleted
+ * or changed something in our tables (or the queue overflowed), 0 if not, or
+ * -errno.
+ */
+int nft_watch_read(struct nft *n);
+
+/* Packet counters of VIP `vip`. */
+struct nft_counters {
+    uint64_t accepted, foreign, orphan_reset, forwarded;
+};
+int nft_counters(struct nft *n, size_t vip, struct nft_counters *out);
+
+/* The same tables as text that `nft -f` loads (ipclusterd -n). */
+int nft_print(const struct config *c, const struct nft_place *place, const struct plan *plan,
+              FILE *out);
+
+#endif

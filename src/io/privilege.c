@@ -1,0 +1,113 @@
+/*
+ * Capabilities and scheduling.
+ *
+ * Kept for good: CAP_NET_ADMIN (rules, addresses, MACs, connection tracking)
+ * and CAP_NET_RAW (announcements, sockets bound to an interface); with a port
+ * below 1024 CAP_NET_BIND_SERVICE, with a control group CAP_CHOWN, since a
+ * reload may open these anew. CAP_SYS_NICE and CAP_SYS_RESOURCE are used once,
+ * to become real-time; CAP_IPC_LOCK as well, but it stays where the limit of
+ * locked memory could not be lifted, or the next mmap() would fail.
+ */
+#include "privilege.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+enum { WHY_BYTES = 256, PORT_PRIVILEGED = 1024 };
+
+static bool have(unsigned capability)
+{
+    return capng_have_capability(CAPNG_EFFECTIVE, capability) == 1;
+}
+
+int privilege_check(char *why)
+{
+    if (capng_get_caps_process() < 0) {
+        snprintf(why, WHY_BYTES, "cannot read the capabilities of this process: is /proc mounted?");
+        return -EPERM;
+    }
+    bool admin = have(CAP_NET_ADMIN), raw = have(CAP_NET_RAW);
+    if (admin && raw)
+        return 0;
+    snprintf(why, WHY_BYTES, "missing %s%s%s: run ipclusterd as root, or give its unit "
+             "AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW",
+             admin ? "" : "CAP_NET_ADMIN", admin || raw ? "" : " and ", raw ? "" : "CAP_NET_RAW");
+    return -EPERM;
+}
+
+static bool memlock_is_unlimited(void)
+{
+    struct rlimit is;
+    return getrlimit(RLIMIT_MEMLOCK, &is) == 0 && is.rlim_cur == RLIM_INFINITY;
+}
+
+/* Without this, MCL_FUTURE makes allocations fail beyond a few MB. */
+static bool memlock_lift(void)
+{
+    const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    return setrlimit(RLIMIT_MEMLOCK, &all) == 0 || memlock_is_unlimited();
+}
+
+int privilege_realtime(char *why)
+{
+    int rc = 0;
+    /* The lowest priority is above everything that is not real-time;
+     * children do not inherit it. */
+    const struct sched_param p = {.sched_priority = sched_get_priority_min(SCHED_RR)};
+    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &p) < 0) {
+        rc = -errno;
+        snprintf(why, WHY_BYTES, "no real-time scheduling (%s): heartbeats may be late under "
+                 "load; give CAP_SYS_NICE, or set heartbeat.realtime = false", strerror(errno));
+    }
+    capng_get_caps_process();
+    if (!memlock_lift() && !have(CAP_IPC_LOCK)) {
+        snprintf(why, WHY_BYTES, "memory is not locked (RLIMIT_MEMLOCK): heartbeats may be late "
+                 "when memory is short; give CAP_IPC_LOCK or LimitMEMLOCK=infinity");
+        return -EPERM;
+    }
+    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0) {
+        rc = -errno;
+        snprintf(why, WHY_BYTES, "memory is not locked (%s): heartbeats may be late when memory "
+                 "is short", strerror(errno));
+    }
+    return rc;
+}
+
+int privilege_drop(const struct config *c)
+{
+    const struct {
+        unsigned capability;
+        bool keep;
+    } wanted[] = {
+        {CAP_NET_ADMIN, true},
+        {CAP_NET_RAW, true},
+        {CAP_NET_BIND_SERVICE, c->port < PORT_PRIVILEGED},
+        {CAP_CHOWN, c->control_group[0] != '\0'},
+        {CAP_IPC_LOCK, c->realtime && !memlock_is_unlimited()},
+    };
+    if (capng_get_caps_process() < 0)
+        return -EPERM;
+    bool kept[sizeof wanted / sizeof *wanted];
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        kept[i] = wanted[i].keep && have(wanted[i].capability);
+    bool bounds = have(CAP_SETPCAP);
+    bool ambient = capng_have_capabilities(CAPNG_SELECT_AMBIENT) > CAPNG_NONE;
+    capng_clear(bounds ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS);
+    capng_clear(CAPNG_SELECT_AMBIENT);
+    capng_type_t sets = CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE;
+    if (bounds)
+        sets |= CAPNG_BOUNDING_SET;
+    if (ambient)
+        sets |= CAPNG_AMBIENT;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        if (kept[i])
+            capng_update(CAPNG_ADD, sets, wanted[i].capability);
+    if (capng_apply(bounds ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) < 0)
+        return -EPERM;
+    return ambient && capng_apply(CAPNG_SELECT_AMBIENT) < 0 ? -EPERM : 0;
+}

@@ -1,0 +1,1 @@
+# The daemon: the core and the shell put together.

@@ -1,0 +1,63 @@
+#!/bin/sh
+# lint.sh SRCDIR: what compilers do not say: cppcheck, clang-tidy, mandoc and
+# shellcheck. CPPFLAGS: as the build has them. Run by `make lint`.
+set -eu
+cd "$1"
+CPPFLAGS=${CPPFLAGS:--D_GNU_SOURCE= -Iinclude -Isrc}
+
+missing=
+for tool in cppcheck clang-tidy mandoc shellcheck; do
+    command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+done
+if [ -n "$missing" ]; then
+    echo "lint: install the Debian packages:$missing" >&2
+    exit 1
+fi
+
+faults=0
+check() {
+    echo "lint: $1"
+    shift
+    "$@" || faults=$((faults + 1))
+}
+
+lint_cppcheck() {
+    cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr -j 2 \
+        --enable=warning,performance,portability \
+        --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+        -D__linux__ -D_GNU_SOURCE= -Iinclude -Isrc src
+}
+
+lint_clang_tidy() {
+    # shellcheck disable=SC2086
+    find src -name '*.c' -print0 | sort -z | xargs -0 -n 4 -P 2 sh -c '
+        out=$(clang-tidy --quiet "$@" -- -std=gnu17 $LINT_CPPFLAGS 2>/dev/null) ||
+            { printf "%s\n" "$out"; exit 1; }' lint
+}
+
+lint_man() {
+    mandoc -Tlint -Wwarning man/*.[1-9]
+}
+
+lint_shell() {
+    scripts=$(git ls-files 2>/dev/null || find . -type f ! -path './build*/*' ! -path './.git/*')
+    set --
+    for script in $scripts; do
+        case $(head -n 1 "$script" 2>/dev/null | tr -d '\0') in
+        '#!/bin/sh'* | '#!/bin/bash'* | '#!/usr/bin/env bash'*) set -- "$@" "$script" ;;
+        esac
+    done
+    shellcheck "$@"
+}
+
+# Ours are relative to the top of the tree.
+LINT_CPPFLAGS="-Iinclude -Isrc $CPPFLAGS"
+export LINT_CPPFLAGS
+
+check shellcheck lint_shell
+check mandoc lint_man
+check cppcheck lint_cppcheck
+check clang-tidy lint_clang_tidy
+
+[ "$faults" -eq 0 ] || exit 1
+echo "lint: nothing to say"

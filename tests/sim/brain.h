@@ -1,0 +1,24 @@
+/*
+ * What the simulator steers: the core, or in the simulator's own tests a
+ * stand-in with faults to order. The functions are those of node.h, status.h.
+ */
+#ifndef SIM_BRAIN_H
+#define SIM_BRAIN_H
+
+#include "ipclusterd/node.h"
+#include "ipclusterd/status.h"
+
+struct brain {
+    size_t (*bytes)(void);
+    void (*init)(struct node *n, const struct node_config *config, uint64_t seed,
+                 uint32_t incarnation);
+    void (*step)(struct node *n, instant now, const struct event *event, struct actions *out);
+    instant (*deadline)(const struct node *n);
+    uint32_t (*incarnation)(const struct node *n);
+    void (*status)(const struct node *n, instant now, struct status *out);
+};
+
+/* The core itself. */
+extern const struct brain brain_core;
+
+#endif

@@ -1,0 +1,13 @@
+/*
+ * The core as the simulator's brain.
+ */
+#include "brain.h"
+
+const struct brain brain_core = {
+    .bytes = node_bytes,
+    .init = node_init,
+    .step = node_step,
+    .deadline = node_deadline,
+    .incarnation = node_incarnation,
+    .status = node_status,
+};

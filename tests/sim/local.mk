@@ -1,0 +1,3 @@
+# The simulator: a second shell around the same core, in virtual time.
+
+sim_tests =

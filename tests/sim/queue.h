@@ -1,0 +1,54 @@
+/*
+ * The event queue: happenings ordered by virtual time, and among equal times
+ * by the order of their making.
+ */
+#ifndef SIM_QUEUE_H
+#define SIM_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum happening_kind {
+    HAPPEN_TIMER,    /* a node's timer; arg: its version */
+    HAPPEN_DELIVER,  /* a datagram at a node; arg: packet number */
+    HAPPEN_EFFECT,   /* a commit takes effect in a kernel; arg: generation, 0 a renewal */
+    HAPPEN_APPLIED,  /* its answer reaches the daemon; arg as above, error */
+    HAPPEN_COUNTED,  /* flow counts reach the daemon */
+    HAPPEN_CONNECT,  /* a client opens a connection */
+    HAPPEN_SEGMENT,  /* a client sends a segment of a flow */
+    HAPPEN_FLOW_END, /* arg: flow handle */
+    HAPPEN_FAULT,    /* the next fault of a storm; arg: storm */
+    HAPPEN_UNDO,     /* the end of a fault; arg: storm, error: enum fault */
+    HAPPEN_PHASE,    /* look whether the phase is over */
+    HAPPEN_START,    /* a node's first start */
+    HAPPEN_KINDS
+};
+
+struct happening {
+    int64_t at; /* us of virtual time */
+    uint64_t order;
+    enum happening_kind kind;
+    uint32_t boot; /* of the node's daemon; another boot: void */
+    uint16_t node;
+    int32_t error;
+    uint64_t arg;
+};
+
+struct queue {
+    struct happening *item;
+    size_t count, room;
+    uint64_t order;
+};
+
+void queue_init(struct queue *q);
+void queue_clear(struct queue *q); /* empties it */
+void queue_free(struct queue *q);
+
+/* Adds a copy of *h; sets its order. Ends the program when memory does. */
+void queue_push(struct queue *q, const struct happening *h);
+
+/* Takes the first into *h; false if there is none. */
+bool queue_pop(struct queue *q, struct happening *h);
+
+#endif
