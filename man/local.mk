@@ -1,1 +1,2 @@
-dist_man_MANS +=
+dist_man_MANS += \
+	%D%/ipclusterd.conf.5

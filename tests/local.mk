@@ -15,9 +15,15 @@ SIM_FLAGS =
 
 TESTS += %D%/style.sh
 dist_check_SCRIPTS += %D%/style.sh
-EXTRA_DIST += %D%/lint.sh %D%/isolate.sh %D%/summary.sh %D%/fresh.sh
+EXTRA_DIST += %D%/lint.sh %D%/isolate.sh %D%/summary.py %D%/fresh.sh
 
-.PHONY: lab soak fuzz coverage lint format
+.PHONY: lab soak fuzz coverage lint format check-build fuzz-build list-tests
+
+# For quickstart: everything that tests need without running it, and their names.
+check-build: $(check_PROGRAMS)
+fuzz-build: $(fuzz_targets)
+list-tests:
+	@echo $(TESTS)
 
 # The lab in namespaces on the real kernel; needs root.
 # make lab LAB_FLAGS='-k drain'

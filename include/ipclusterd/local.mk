@@ -3,17 +3,14 @@
 noinst_HEADERS += \
 	%D%/assign.h \
 	%D%/bitmap.h \
+	%D%/bucket.h \
 	%D%/buf.h \
 	%D%/config.h \
+	%D%/member.h \
 	%D%/node.h \
 	%D%/plan.h \
+	%D%/roster.h \
 	%D%/seal.h \
 	%D%/status.h \
 	%D%/types.h \
 	%D%/wire.h
-	%D%/bitmap.h \
-	%D%/config.h \
-	%D%/node.h \
-	%D%/plan.h \
-	%D%/status.h \
-	%D%/types.h

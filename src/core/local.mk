@@ -4,7 +4,16 @@
 noinst_LIBRARIES += libcore.a
 libcore_a_SOURCES = \
 	%D%/assign.c \
+	%D%/bucket.c \
 	%D%/buf.c \
+	%D%/member.c \
+	%D%/node.c \
+	%D%/node_hear.c \
+	%D%/node_impl.h \
+	%D%/node_say.c \
+	%D%/node_serve.c \
+	%D%/plan.c \
+	%D%/roster.c \
 	%D%/seal.c \
 	%D%/wire.c
 core_LIBS = $(SODIUM_LIBS)

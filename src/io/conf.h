@@ -18,6 +18,19 @@ typedef void (*conf_fault_fn)(void *arg, const char *fault);
 int conf_load(const char *path, struct config *out, conf_fault_fn fault, void *arg);
 
 /*
+ * The same for `ipclusterd -t`, which judges what is written: a key file that
+ * does not exist yet is told to `note` instead. Nothing is kept.
+ */
+int conf_check(const char *path, conf_fault_fn fault, conf_fault_fn note, void *arg);
+
+/*
+ * The same for `length` bytes of text called `name`: no file is opened, so
+ * @include is a fault and the key stays zero.
+ */
+int conf_parse(const char *name, const char *text, size_t length, struct config *out,
+               conf_fault_fn fault, void *arg);
+
+/*
  * Whether a running daemon can go over from `was` to `is`. Returns NULL, or a
  * sentence naming the key that needs a restart (cluster name, node name,
  * buckets, state_dir, ...). Heartbeat timing, weight, vips may change.

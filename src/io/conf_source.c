@@ -10,6 +10,7 @@
  */
 #include "conf_source.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,7 +22,11 @@
 #include <unistd.h>
 
 /* What the scanner is in, from one line to the next. */
-enum context { IN_TEXT, IN_STRING, IN_COMMENT };
+enum context {
+    IN_TEXT,
+    IN_STRING,
+    IN_COMMENT
+};
 
 struct scanner {
     struct conf_source *source;
@@ -80,20 +85,21 @@ static bool line_append(struct conf_source *s, const struct input *in, const cha
 
 static bool word_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '*' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '*' || c == '.';
 }
 
-/* A number that libconfig would cut: tells it. `p` is at its first digit.
- * Returns the byte after it. */
-static const char *number_scan(struct scanner *sc, const struct input *in, const char *p,
-                               const char *end)
+/* A number that libconfig would cut to 32 bits becomes the largest that it does
+ * not cut, which every key's range refuses. It is at least as long as that: ten
+ * bytes. `p` is at its first digit. Returns the byte after it. */
+static char *number_scan(char *p, const char *end)
 {
+    static const char largest[] = "2147483647";
     bool hex = end - p > 1 && p[0] == '0' && (p[1] == 'x' || p[1] == 'X');
-    char digits[32] = "";
-    size_t n = 0;
-    const char *start = p;
+    char *start = p, digits[32] = "";
+    size_t n;
 
+    static_assert(INT_MAX == 2147483647, "largest");
     while (p < end && word_byte(*p))
         p++;
     n = (size_t)(p - start);
@@ -101,15 +107,18 @@ static const char *number_scan(struct scanner *sc, const struct input *in, const
         return p;
     if (!hex && (memchr(start, 'e', n) != NULL || memchr(start, 'E', n) != NULL))
         return p;
+    if (n < sizeof(largest) - 1)
+        return p;
     memcpy(digits, start, n < sizeof(digits) ? n : sizeof(digits) - 1);
-    errno = 0;
-    if (n >= sizeof(digits) || strtoull(digits, NULL, hex ? 16 : 10) > INT_MAX || errno != 0)
-        complain(sc, in, "the number %s%s is too large", digits, n < sizeof(digits) ? "" : "...");
+    if (n >= sizeof(digits) || strtoull(digits, NULL, hex ? 16 : 10) > INT_MAX) {
+        memset(start, ' ', n);
+        memcpy(start, largest, sizeof(largest) - 1);
+    }
     return p;
 }
 
 /* Moves the context over one line, as libconfig's own scanner would. */
-static void line_scan(struct scanner *sc, const struct input *in, const char *p, const char *end)
+static void line_scan(struct scanner *sc, char *p, const char *end)
 {
     bool in_word = false;
 
@@ -138,7 +147,7 @@ static void line_scan(struct scanner *sc, const struct input *in, const char *p,
             } else if (c == '"') {
                 sc->context = IN_STRING;
             } else if (!in_word && c >= '0' && c <= '9') {
-                p = number_scan(sc, in, p, end);
+                p = number_scan(p, end);
                 continue;
             }
             in_word = word_byte(c) || (in_word && c == '-');
@@ -208,7 +217,7 @@ static bool text_scan(struct scanner *sc, unsigned short file, const char *text,
         const char *stop = memchr(p, '\n', (size_t)(end - p)), *name, *rest;
         const char *next = stop != NULL ? stop + 1 : end;
         size_t name_length;
-        enum context before = sc->context;
+        char *line_end;
 
         if (stop == NULL)
             stop = end;
@@ -217,13 +226,12 @@ static bool text_scan(struct scanner *sc, unsigned short file, const char *text,
             complain(sc, &in, "a NUL byte; this is not a text file");
             return false;
         }
-        if (before == IN_TEXT && include_match(p, stop, &name, &name_length, &rest)) {
+        if (sc->context == IN_TEXT && include_match(p, stop, &name, &name_length, &rest)) {
             if (!include_scan(sc, &in, name, name_length))
                 return false;
             p = rest;
         }
-        line_scan(sc, &in, p, stop);
-        if (sc->source->length + (size_t)(stop - p) > CONF_BYTES_MAX) {
+        if (sc->source->length + (size_t)(stop - p) + 1 > CONF_BYTES_MAX) {
             complain(sc, &in, "the configuration is larger than %d bytes", CONF_BYTES_MAX);
             return false;
         }
@@ -231,6 +239,8 @@ static bool text_scan(struct scanner *sc, unsigned short file, const char *text,
             complain(sc, &in, "out of memory");
             return false;
         }
+        line_end = sc->source->text + sc->source->length - 1;
+        line_scan(sc, line_end - (stop - p), line_end);
         p = next;
     }
     return true;

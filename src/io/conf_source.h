@@ -11,7 +11,7 @@
 enum {
     CONF_BYTES_MAX = 256 * 1024, /* of all files together */
     CONF_FILES_MAX = 32,
-    CONF_DEPTH_MAX = 8,          /* of files including files */
+    CONF_DEPTH_MAX = 8, /* of files including files */
     CONF_FILE_NAME_MAX = 511,
 };
 

@@ -9,7 +9,9 @@
 #include "ipclusterd/config.h"
 
 /* Bytes that duration_text() writes at most, with the NUL. */
-enum { DURATION_TEXT_BYTES = 24 };
+enum {
+    DURATION_TEXT_BYTES = 24
+};
 
 /* "100ms", "1s", "2m", "24h": a whole number and one unit; at most 10 years. */
 bool duration_parse(const char *text, usec *out);

@@ -3,10 +3,6 @@
  * turned into the contract's unit here (microseconds become milliseconds) and
  * nowhere else.
  */
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-
 #include "ctl_json.h"
 
 #include <arpa/inet.h>
@@ -17,20 +13,31 @@
 #include <stdio.h>
 
 #include "conf.h"
-
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "unknown"
-#endif
+#include "ctl_request.h"
 
 static json_int_t milliseconds(usec t)
 {
     return t / USEC_PER_MS;
 }
 
+json_t *ctl_json_text(const char *text)
+{
+    json_t *json = json_string(text);
+    char plain[CTL_WHY_BYTES];
+
+    if (json != NULL)
+        return json;
+    snprintf(plain, sizeof plain, "%s", text);
+    for (char *p = plain; *p != '\0'; p++)
+        if ((unsigned char)*p >= 0x80)
+            *p = '?';
+    return json_string(plain);
+}
+
 /* The name of member `index` or null. */
 static json_t *member_name(const struct status *s, int index)
 {
-    return index >= 0 && (size_t)index < s->members ? json_string(s->member[index].name)
+    return index >= 0 && (size_t)index < s->members ? ctl_json_text(s->member[index].name)
                                                     : json_null();
 }
 
@@ -41,7 +48,7 @@ static json_t *members_with(const struct status *s, const struct bitmap *maps, u
 
     for (size_t i = 0; i < s->members; i++)
         if (bitmap_test(&maps[i], bucket))
-            json_array_append_new(list, json_string(s->member[i].name));
+            json_array_append_new(list, ctl_json_text(s->member[i].name));
     return list;
 }
 
@@ -66,8 +73,8 @@ static json_t *member_json(const struct status_member *m)
     char mac[18];
 
     return json_pack(
-        "{s:s, s:o, s:o, s:b, s:s, s:b, s:b, s:i, s:I, s:i, s:i, s:i, s:I, s:I, s:i, s:I, s:f}",
-        "name", m->name, "address", address_json(&m->address),
+        "{s:o, s:o, s:o, s:b, s:s, s:b, s:b, s:i, s:I, s:i, s:i, s:i, s:I, s:I, s:i, s:I, s:f}",
+        "name", ctl_json_text(m->name), "address", address_json(&m->address),
         "mac", json_string(mac_text(&m->mac, mac)), "self", m->self,
         "state", member_state_name(m->state), "draining", m->draining, "healthy", m->healthy,
         "weight", (int)m->weight, "incarnation", (json_int_t)m->incarnation,
@@ -173,8 +180,9 @@ json_t *ctl_json_status(const struct ctl_view *v)
 
     snprintf(view, sizeof view, "%016llx", (unsigned long long)s->view);
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:b, s:s, s:{s:s, s:b}, s:I, s:o, s:o, s:o, s:i, s:o}",
-        "version", PACKAGE_VERSION, "cluster", s->cluster, "node", s->node,
+        "{s:s, s:o, s:o, s:s, s:b, s:s, s:{s:s, s:b}, s:I, s:o, s:o, s:o, s:i, s:o}",
+        "version", PACKAGE_VERSION, "cluster", ctl_json_text(s->cluster), "node",
+        ctl_json_text(s->node),
         "state", node_state_name(s->state), "converged", s->converged, "view", view,
         "quorum", "policy", "none", "have", 1, "uptime_ms", milliseconds(s->uptime),
         "members", members_json(s), "vips", vips_json(v),
@@ -200,8 +208,8 @@ json_t *ctl_json_vips(const struct ctl_view *v)
 
 json_t *ctl_json_version(const struct ctl_view *v)
 {
-    return json_pack("{s:s, s:s, s:s}", "version", PACKAGE_VERSION, "cluster",
-                     v->status->cluster, "node", v->status->node);
+    return json_pack("{s:s, s:o, s:o}", "version", PACKAGE_VERSION, "cluster",
+                     ctl_json_text(v->status->cluster), "node", ctl_json_text(v->status->node));
 }
 
 json_t *ctl_json_which(const struct ctl_view *v, const struct address *client, size_t vip)

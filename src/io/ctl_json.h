@@ -27,6 +27,10 @@ json_t *ctl_json_which(const struct ctl_view *v, const struct address *client, s
  */
 int ctl_json_buckets(const struct ctl_view *v, struct evbuffer *out);
 
+/* A string for a page; bytes that are no UTF-8, which JSON cannot carry, become
+ * question marks. */
+json_t *ctl_json_text(const char *text);
+
 /* How every page is written. */
 #define CTL_JSON_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(6))
 

@@ -44,25 +44,25 @@ static int64_t monotonic_us(void)
 
 static int message_write(char *out, size_t size, enum notify_state state, const char *status)
 {
-    int n = 0;
+    char first[64] = "";
     switch (state) {
     case NOTIFY_READY:
-        n = snprintf(out, size, "READY=1\nMAINPID=%ld", (long)getpid());
+        snprintf(first, sizeof first, "READY=1\nMAINPID=%ld\n", (long)getpid());
         break;
     case NOTIFY_RELOADING:
-        n = snprintf(out, size, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, monotonic_us());
+        snprintf(first, sizeof first, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\n", monotonic_us());
         break;
     case NOTIFY_STOPPING:
-        n = snprintf(out, size, "STOPPING=1");
+        snprintf(first, sizeof first, "STOPPING=1\n");
         break;
     case NOTIFY_WATCHDOG:
-        n = snprintf(out, size, "WATCHDOG=1");
+        snprintf(first, sizeof first, "WATCHDOG=1\n");
+        break;
+    case NOTIFY_STATUS:
         break;
     }
-    if (status != NULL && n > 0 && (size_t)n < size) {
-        int more = snprintf(out + n, size - (size_t)n, "\nSTATUS=%s", status);
-        n = more < 0 ? more : n + more;
-    }
+    int n = status != NULL ? snprintf(out, size, "%sSTATUS=%s\n", first, status)
+                           : snprintf(out, size, "%s", first);
     return n < 0 || (size_t)n >= size ? -EMSGSIZE : n;
 }
 

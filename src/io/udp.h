@@ -8,8 +8,15 @@
 
 struct udp;
 
+/* Opens on every heartbeat interface that is there; a missing one is told in
+ * the log. 0; or -errno (-ENODEV, ...) if there is none, or the peers' socket
+ * cannot be had. */
 int udp_open(struct udp **out, const struct config *c);
 void udp_close(struct udp *u);
+
+/* True if an interface has come since udp_open(), or come again as another
+ * one (the group's membership is gone with the old): time to open anew. */
+bool udp_stale(const struct udp *u);
 
 /* The descriptors to poll; at most HEARTBEAT_LINKS_MAX, returns how many. */
 size_t udp_fds(const struct udp *u, int fds[HEARTBEAT_LINKS_MAX]);

@@ -671,6 +671,8 @@ static void stdin_step(void)
     ssize_t n = read(0, text + got, sizeof(text) - 1 - got);
     char *line = text, *end;
 
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
     if (n <= 0) {
         stopping = true;
         epoll_ctl(poller, EPOLL_CTL_DEL, 0, NULL);
@@ -777,8 +779,6 @@ static void sources_read(const char *path)
 
 static bool option_set(const char *key, const char *value)
 {
-    static char *sniff;
-
     if (strcmp(key, "--sources") == 0)
         sources_read(value);
     else if (strcmp(key, "--vip4") == 0)
@@ -805,10 +805,9 @@ static bool option_set(const char *key, const char *value)
         udp_deadline = (us)(atof(value) * 1000);
     else if (strcmp(key, "--seconds") == 0)
         end_at = clock_now() + (us)(atof(value) * 1e6);
-    else if (strcmp(key, "--sniff") == 0) {
-        sniff = strdup(value);
-        sniff_open(sniff);
-    } else
+    else if (strcmp(key, "--sniff") == 0)
+        sniff_open(value);
+    else
         return false;
     return true;
 }

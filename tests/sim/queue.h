@@ -11,7 +11,7 @@
 
 enum happening_kind {
     HAPPEN_TIMER,    /* a node's timer; arg: its version */
-    HAPPEN_DELIVER,  /* a datagram at a node; arg: packet number */
+    HAPPEN_DELIVER,  /* a datagram at a node; arg: packet; error: 1 if an attacker's */
     HAPPEN_EFFECT,   /* a commit takes effect in a kernel; arg: generation, 0 a renewal */
     HAPPEN_APPLIED,  /* its answer reaches the daemon; arg as above, error */
     HAPPEN_COUNTED,  /* flow counts reach the daemon */

@@ -1,0 +1,88 @@
+/*
+ * One member of the roster, as this node knows it.
+ *
+ * Three kinds of knowledge, kept apart:
+ *  - facts (weight, flags), which an incarnation fixes: a higher incarnation
+ *    replaces them, so all members end with the same (SWIM, Das et al. 2002);
+ *  - liveness: a member lives while somebody alive has heard it both ways
+ *    within `dead_after`. A verdict (dead, left) is on an incarnation; only a
+ *    higher one, which the member alone can make, takes it back (refutation);
+ *  - its word: what its last proven heartbeat said of itself.
+ */
+#ifndef IPCLUSTERD_MEMBER_H
+#define IPCLUSTERD_MEMBER_H
+
+#include "ipclusterd/bitmap.h"
+#include "ipclusterd/types.h"
+#include "ipclusterd/wire.h"
+
+struct member {
+    char name[NAME_BYTES_MAX + 1];
+    uint32_t id;   /* member_id(name) */
+    uint64_t hash; /* assign_hash(cluster, name) */
+    bool self;
+    /* Heard of by a datagram alone: not on the roster before it proves itself. */
+    bool stranger;
+
+    uint32_t incarnation; /* of the facts; starts at 1 */
+    uint32_t fallen;      /* highest incarnation with a verdict; 0 none */
+    uint32_t accused;     /* highest that anybody called dead */
+    uint32_t order;
+    uint16_t flags;       /* HEARTBEAT_FACTS */
+    uint16_t weight;
+    enum standing standing; /* of `fallen`, when incarnation <= fallen */
+    instant since;          /* of that standing */
+
+    instant evidence; /* somebody alive heard it both ways */
+    instant heard;    /* this node did */
+    instant arrived;  /* this node opened a datagram of it */
+    bool suspect;     /* alive to others, silent to us: told already */
+
+    uint64_t salt;      /* of its present boot */
+    uint32_t sequence;  /* highest seen */
+    uint64_t window;    /* bit i: sequence - i was seen */
+    uint64_t next_salt; /* of a boot that has not proved itself */
+    uint32_t next_sequence;
+    instant next_at;
+
+    uint32_t acked;   /* highest of our sequences that it proved to have heard */
+    uint64_t view;    /* its word */
+    uint16_t said;    /* flags of its last heartbeat */
+    uint32_t flows;
+    struct bitmap claim, linger;
+    struct mac mac;
+    struct address address;
+
+    double rtt;        /* us, smoothed */
+    double loss;       /* share of its heartbeats missed, smoothed, 0..1 */
+    unsigned tell;     /* heartbeats that shall still carry it first */
+};
+
+void member_init(struct member *m, const char *cluster, const char *name);
+
+/* True if it is on the roster and no verdict stands. */
+bool member_alive(const struct member *m);
+
+/* How it stands, for gossip. */
+enum standing member_standing(const struct member *m);
+
+enum stream_verdict {
+    STREAM_NEW,       /* take it */
+    STREAM_DUPLICATE, /* seen already: another link's copy, or a replay */
+    STREAM_OLD,       /* older than the window: a replay */
+};
+
+/* Files `sequence` of the present boot; a lasting record of what was seen. */
+enum stream_verdict member_stream(struct member *m, uint32_t sequence);
+
+/* A new boot of the member begins with this heartbeat. */
+void member_reboot(struct member *m, uint64_t salt, uint32_t sequence);
+
+/* Takes the facts of an incarnation if they are not older than ours. Returns
+ * true if something changed. */
+bool member_facts(struct member *m, uint32_t incarnation, uint16_t flags, uint16_t weight);
+
+/* A verdict on the present incarnation. */
+void member_fall(struct member *m, enum standing standing, instant since);
+
+#endif

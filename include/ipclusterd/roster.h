@@ -1,0 +1,48 @@
+/*
+ * The members that the cluster remembers, ourselves included, sorted by name,
+ * so that every node that knows the same members lists them alike.
+ */
+#ifndef IPCLUSTERD_ROSTER_H
+#define IPCLUSTERD_ROSTER_H
+
+#include "ipclusterd/assign.h"
+#include "ipclusterd/member.h"
+
+struct roster {
+    char cluster[NAME_BYTES_MAX + 1];
+    size_t count;
+    size_t self; /* index of ourselves */
+    struct member member[MEMBERS_MAX];
+};
+
+enum { ROSTER_NONE = -1 };
+
+/* A roster of one: ourselves. */
+void roster_init(struct roster *r, const char *cluster, const char *self);
+
+/* Index of a member, or ROSTER_NONE. Strangers are found too. */
+int roster_find(const struct roster *r, const char *name);
+int roster_find_id(const struct roster *r, uint32_t id);
+
+/* Adds a stranger; its index, or ROSTER_NONE if the roster is full or the name
+ * collides with another's id. Indexes behind it move up by one. */
+int roster_add(struct roster *r, const char *name);
+
+/* Removes the member at `index` (not ourselves); indexes behind it move down. */
+void roster_remove(struct roster *r, size_t index);
+
+/* True if the member counts in the view: on the roster and not forgotten. */
+bool roster_counts(const struct roster *r, size_t index);
+
+/*
+ * Who can own buckets now, into serves[count]: the living that are not
+ * draining, unhealthy or leaving. If there is none, all the living but those
+ * who leave; if there is none, all the living. Returns how many are alive.
+ */
+size_t roster_serving(const struct roster *r, bool serves[MEMBERS_MAX]);
+
+/* What the view is made of: names, weights, who lives, who serves. Equal
+ * digests mean equal tables. */
+uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX]);
+
+#endif

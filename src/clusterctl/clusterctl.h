@@ -1,0 +1,63 @@
+/*
+ * What the files of clusterctl share: how it was called, how it ends, and the
+ * commands.
+ */
+#ifndef CLUSTERCTL_H
+#define CLUSTERCTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "screen.h"
+
+/* How clusterctl ends; scripts rely on it. */
+enum exit_code {
+    DONE = 0,
+    REFUSED = 1,   /* refused or failed; one line on stderr says why */
+    USAGE = 2,
+    NO_DAEMON = 3, /* nobody to talk to; one line on stderr says why */
+};
+
+struct call {
+    const char *socket;    /* path of the control socket */
+    bool json;
+    const char *vip;       /* --vip, or NULL */
+    bool wait;             /* --wait */
+    long timeout_ms;       /* --timeout; -1: none */
+    int argc;              /* the command's own arguments, without its name */
+    char **argv;
+    struct screen screen;  /* standard output */
+};
+
+/* Prints "clusterctl: ..." on stderr and returns `code`. */
+__attribute__((format(printf, 2, 3)))
+int fail(enum exit_code code, const char *format, ...);
+
+/*
+ * GET `target` (or POST `body` to it when it is not NULL) and read the answer's
+ * JSON into `out`, which is the caller's to release. Returns DONE, or what
+ * went wrong, which has been told.
+ */
+int ask(const struct call *c, const char *target, const char *body, json_t **out);
+
+/* Prints JSON to standard output: on one line, or indented for people. */
+void json_print(const struct call *c, const json_t *json);
+
+/* One command each: DONE or another exit_code, with the reason told. */
+int cmd_status(const struct call *c);
+int cmd_members(const struct call *c);
+int cmd_vips(const struct call *c);
+int cmd_buckets(const struct call *c);
+int cmd_which(const struct call *c);
+int cmd_rules(const struct call *c);
+int cmd_drain(const struct call *c);
+int cmd_undrain(const struct call *c);
+int cmd_leave(const struct call *c);
+int cmd_reload(const struct call *c);
+int cmd_forget(const struct call *c);
+int cmd_genkey(const struct call *c);
+int cmd_check(const struct call *c);
+int cmd_version(const struct call *c);
+
+#endif

@@ -1,0 +1,198 @@
+/*
+ * The findings under a status. Each check looks at one thing and says what it
+ * found and what to do; faults come with "!", what is worth knowing with "-".
+ */
+#include "findings.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "field.h"
+
+struct findings {
+    const struct screen *screen;
+    size_t faults, notes;
+};
+
+/* One finding; `remedy` may be "". */
+__attribute__((format(printf, 4, 5)))
+static void finding(struct findings *f, bool fault, const char *remedy, const char *format, ...)
+{
+    enum colour colour = fault ? BAD : WARN;
+    char text[512], rest[512];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    text_clean(text);
+    printf("%s%c%s ", screen_on(f->screen, colour), fault ? '!' : '-',
+           screen_off(f->screen, colour));
+    text_wrap(f->screen, "", 2, text);
+    snprintf(rest, sizeof rest, "%s", remedy);
+    text_clean(rest);
+    if (*rest != '\0')
+        text_wrap(f->screen, "    > ", 6, rest);
+    if (fault)
+        f->faults++;
+    else
+        f->notes++;
+}
+
+static void check_state(struct findings *f, const json_t *status)
+{
+    static const struct {
+        const char *state;
+        bool fault;
+        const char *text, *remedy;
+    } states[] = {
+        {"joining", false, "This node is joining: it listens before it serves.",
+         "Wait a second. If it stays so, see the log."},
+        {"draining", false, "This node is draining: it takes no new flows.",
+         "To let it serve again: clusterctl undrain"},
+        {"held", true, "This node is held: it died too often lately, so it owns nothing.",
+         "Find out why it dies; it is let in again when it has stayed up for a while."},
+        {"unhealthy", true, "This node is unhealthy: its checks fail, so it owns nothing.",
+         "See the log for the check that fails."},
+        {"isolated", true, "This node is isolated: it cannot serve from where it is.",
+         "Check the link of the virtual addresses and of the heartbeat: ip -br link"},
+        {"leaving", false, "This node is leaving: it hands over its buckets and ends.", ""},
+    };
+    const char *state = field_text(status, "state");
+
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (strcmp(states[i].state, state) == 0)
+            finding(f, states[i].fault, states[i].remedy, "%s", states[i].text);
+}
+
+static void check_member(struct findings *f, const json_t *m, const char *self)
+{
+    const char *name = field_text(m, "name"), *state = field_text(m, "state");
+    long long heard = field_number(m, "last_heard_ms");
+    char span[16], remedy[256];
+
+    text_span(heard, span);
+    if (strcmp(state, "dead") == 0) {
+        snprintf(remedy, sizeof remedy,
+                 "Check its power, its link and its daemon. Gone for good: clusterctl forget %s",
+                 name);
+        if (heard < 0)
+            finding(f, true, remedy, "%s is dead: it was never heard here. "
+                    "Its buckets are the others'.", name);
+        else
+            finding(f, true, remedy, "%s is dead: last heard %s ago. Its buckets are the others'.",
+                    name, span);
+    } else if (strcmp(state, "suspect") == 0) {
+        snprintf(remedy, sizeof remedy,
+                 "The way from %s to %s is broken, and only that way: check the switch port, the "
+                 "multicast group and the firewall between the two.", name, self);
+        finding(f, true, remedy,
+                "%s is suspect: other members hear it, this node last did %s ago.", name, span);
+    } else if (strcmp(state, "held") == 0) {
+        finding(f, true, "Find out why it dies; it is let in again when it has stayed up.",
+                "%s is held: it died too often lately, so it owns nothing.", name);
+    } else if (strcmp(state, "left") == 0) {
+        snprintf(remedy, sizeof remedy, "If it will not be back: clusterctl forget %s", name);
+        finding(f, false, remedy, "%s has left in order.", name);
+    } else if (!field_true(m, "self") && !field_true(m, "healthy")) {
+        finding(f, true, "See the log of its daemon.", "%s is unhealthy: it owns nothing.", name);
+    } else if (!field_true(m, "self") && field_true(m, "draining")) {
+        snprintf(remedy, sizeof remedy, "To let it serve again: clusterctl undrain %s", name);
+        finding(f, false, remedy, "%s is draining: it takes no new flows.", name);
+    }
+}
+
+static void check_members(struct findings *f, const json_t *status)
+{
+    size_t i;
+    json_t *m;
+
+    json_array_foreach(json_object_get(status, "members"), i, m)
+        check_member(f, m, field_text(status, "node"));
+}
+
+static void check_kernel(struct findings *f, const json_t *status)
+{
+    long long failures = field_number(status, "apply_failures");
+    size_t i;
+    json_t *v;
+
+    if (failures > 0)
+        finding(f, true, "The log names the error (journalctl -u ipclusterd). It is tried again; "
+                "until then the kernel goes by what it was told last: clusterctl rules",
+                "The kernel refused the last %lld change%s in a row.", failures,
+                failures == 1 ? "" : "s");
+    json_array_foreach(json_object_get(status, "vips"), i, v)
+        if (field_number(v, "owned") > 0 && field_number(v, "lease_ms") == 0)
+            finding(f, true, "The daemon comes too late to renew it, or the kernel refuses: see "
+                    "the log, and whether this host is overloaded.",
+                    "The lease of %s has lapsed: this node takes no new flows.",
+                    field_text(v, "address"));
+}
+
+static void check_buckets(struct findings *f, const json_t *status)
+{
+    const json_t *b = json_object_get(status, "buckets");
+    long long total = field_number(b, "total"), unowned = field_number(b, "unowned");
+    long long unclaimed = field_number(b, "unclaimed"), contested = field_number(b, "contested");
+    const char *passing = "Normal for a moment while buckets move: look again. If it stays, see "
+                          "clusterctl buckets and the log.";
+
+    if (unowned > 0)
+        finding(f, true, "Every member that is alive has weight 0, drains or is unhealthy.",
+                "%lld of %lld buckets have no owner: their clients are not served.", unowned,
+                total);
+    if (unclaimed > unowned)
+        finding(f, true, passing, "%lld of %lld buckets are not claimed by any member.",
+                unclaimed - unowned, total);
+    if (contested > 0)
+        finding(f, true, passing, "%lld of %lld buckets are claimed by two members.", contested,
+                total);
+    if (!field_true(status, "converged") && f->faults == 0)
+        finding(f, false, "Normal for a moment after a change. If it stays, compare \"view\" in "
+                "clusterctl status on each node.", "The members do not agree yet.");
+}
+
+static void check_rejected(struct findings *f, const json_t *status)
+{
+    static const struct {
+        const char *key, *what, *remedy;
+    } kinds[] = {
+        {"forged", "did not open with our key",
+         "A node has another key, or somebody is trying: compare the key files."},
+        {"replayed", "were old or repeated",
+         "A few are late copies from the network; many are a recording being replayed."},
+        {"malformed", "could not be read", "Something else sends to the heartbeat's port."},
+        {"foreign_cluster", "belong to another cluster",
+         "Harmless; another group or port for one of the two would end it."},
+        {"config_mismatch", "come from a node with another configuration",
+         "buckets, vips and dead_after must be the same on every node; the log names the node."},
+        {"version", "speak another version of the protocol",
+         "Bring all nodes to one version of ipclusterd."},
+    };
+    const json_t *rejected =
+        json_object_get(json_object_get(status, "counters"), "heartbeats_rejected");
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        long long n = field_number(rejected, kinds[i].key);
+        if (n > 0)
+            finding(f, false, kinds[i].remedy, "%lld heartbeats since the start %s.", n,
+                    kinds[i].what);
+    }
+}
+
+void findings_print(const struct screen *s, const json_t *status)
+{
+    static void (*const checks[])(struct findings *, const json_t *) = {
+        check_state, check_members, check_kernel, check_buckets, check_rejected,
+    };
+    struct findings f = {.screen = s};
+    size_t members = json_array_size(json_object_get(status, "members"));
+
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+        checks[i](&f, status);
+    if (f.faults + f.notes == 0)
+        printf("%sAll is well%s: %zu member%s alive, every bucket served.\n", screen_on(s, GOOD),
+               screen_off(s, GOOD), members, members == 1 ? "" : "s");
+}

@@ -1,0 +1,218 @@
+/*
+ * clusterctl: asks the daemon and tells people. One table names the commands,
+ * what they take and what runs them; the usage text is made of it.
+ */
+#include <curl/curl.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clusterctl.h"
+#include "http.h"
+
+#ifndef RUNSTATEDIR
+#define RUNSTATEDIR "/run"
+#endif
+
+enum { OPTION_VIP = 256, OPTION_WAIT, OPTION_TIMEOUT };
+
+/* Options that only some commands take. */
+enum { TAKES_VIP = 1, TAKES_WAIT = 2 };
+
+struct command {
+    const char *name;
+    const char *arguments; /* for the usage */
+    const char *help;
+    int least, most;       /* arguments */
+    unsigned takes;
+    int (*run)(const struct call *c);
+};
+
+static const struct command commands[] = {
+    {"status", "", "this node, the members, the addresses", 0, 0, 0, cmd_status},
+    {"members", "", "the members in detail", 0, 0, 0, cmd_members},
+    {"vips", "", "the virtual addresses in detail", 0, 0, 0, cmd_vips},
+    {"buckets", "", "the map of buckets and their owners", 0, 0, 0, cmd_buckets},
+    {"which", "ADDRESS [--vip VIP]", "who serves this client", 1, 1, TAKES_VIP, cmd_which},
+    {"rules", "", "the ruleset in the kernel", 0, 0, 0, cmd_rules},
+    {"drain", "[NODE] [--wait [--timeout T]]", "take no new flows", 0, 1, TAKES_WAIT, cmd_drain},
+    {"undrain", "[NODE]", "take new flows again", 0, 1, 0, cmd_undrain},
+    {"leave", "", "hand over and end the daemon", 0, 0, 0, cmd_leave},
+    {"reload", "", "read the configuration again", 0, 0, 0, cmd_reload},
+    {"forget", "NODE", "take a dead node off the roster", 1, 1, 0, cmd_forget},
+    {"genkey", "", "a fresh cluster key", 0, 0, 0, cmd_genkey},
+    {"check", "[FILE]", "check a configuration file", 0, 1, 0, cmd_check},
+    {"version", "", "versions of clusterctl and the daemon", 0, 0, 0, cmd_version},
+};
+
+static void usage(FILE *out)
+{
+    fputs("usage: clusterctl [-s SOCKET] [-j] COMMAND [ARGUMENT...]\n\n", out);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char line[80];
+        snprintf(line, sizeof line, "%s %s", commands[i].name, commands[i].arguments);
+        fprintf(out, "  %-37s %s\n", line, commands[i].help);
+    }
+    fputs("\n  -s, --socket SOCKET   the control socket (" RUNSTATEDIR
+          "/ipclusterd/control.sock)\n"
+          "  -j, --json            print JSON\n"
+          "  -V, --version         print the version\n"
+          "  -h, --help            print this\n",
+          out);
+}
+
+int fail(enum exit_code code, const char *format, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    text_clean(text);
+    fprintf(stderr, "clusterctl: %s\n", text);
+    return (int)code;
+}
+
+__attribute__((format(printf, 1, 2)))
+static int misused(const char *format, ...)
+{
+    va_list ap;
+
+    fputs("clusterctl: ", stderr);
+    va_start(ap, format);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
+    fputs("\n\n", stderr);
+    usage(stderr);
+    return USAGE;
+}
+
+int ask(const struct call *c, const char *target, const char *body, json_t **out)
+{
+    char why[HTTP_WHY_BYTES];
+    struct http_reply reply;
+    const char *error;
+    int code = http_request(c->socket, target, body, &reply, why);
+
+    *out = NULL;
+    if (code != DONE)
+        return fail((enum exit_code)code, "%s", why);
+    *out = json_loadb(reply.body, reply.length, 0, NULL);
+    free(reply.body);
+    if (reply.status == 200 && *out != NULL)
+        return DONE;
+    error = json_string_value(json_object_get(*out, "error"));
+    if (error != NULL)
+        code = fail(REFUSED, "%s", error);
+    else
+        code = fail(REFUSED, "the daemon's answer cannot be read (HTTP %ld)", reply.status);
+    json_decref(*out);
+    *out = NULL;
+    return code;
+}
+
+void json_print(const struct call *c, const json_t *json)
+{
+    size_t flags = JSON_REAL_PRECISION(6);
+
+    json_dumpf(json, stdout, c->screen.terminal ? flags | JSON_INDENT(2) : flags);
+    putchar('\n');
+}
+
+/* "500ms", "30s", "2m", "24h" into milliseconds; -1 if it is none. */
+static long duration_read(const char *text)
+{
+    static const struct {
+        const char *unit;
+        long ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    char *end;
+    long value;
+
+    if (*text < '0' || *text > '9')
+        return -1;
+    errno = 0;
+    value = strtol(text, &end, 10);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strcmp(end, units[i].unit) == 0 && errno == 0 && value <= 365L * 24 * 3600000 / units[i].ms)
+            return value * units[i].ms;
+    return -1;
+}
+
+static const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* Checks the call against its command and runs it. */
+static int command_run(struct call *c)
+{
+    const struct command *command = c->argc > 0 ? command_find(c->argv[0]) : NULL;
+
+    if (c->argc == 0)
+        return misused("no command");
+    if (command == NULL)
+        return misused("there is no command \"%s\"", c->argv[0]);
+    c->argc--;
+    c->argv++;
+    if (c->argc < command->least || c->argc > command->most)
+        return misused("%s: %s", command->name,
+                       c->argc < command->least ? "an argument is missing"
+                                                : "too many arguments");
+    if (c->vip != NULL && !(command->takes & TAKES_VIP))
+        return misused("%s does not take --vip", command->name);
+    if ((c->wait || c->timeout_ms >= 0) && !(command->takes & TAKES_WAIT))
+        return misused("%s does not take %s", command->name, c->wait ? "--wait" : "--timeout");
+    if (c->timeout_ms >= 0 && !c->wait)
+        return misused("--timeout goes with --wait");
+    return command->run(c);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"socket", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {"vip", required_argument, NULL, OPTION_VIP},
+        {"wait", no_argument, NULL, OPTION_WAIT},
+        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+        {NULL, 0, NULL, 0},
+    };
+    struct call c = {.socket = RUNSTATEDIR "/ipclusterd/control.sock", .timeout_ms = -1};
+    int option, code;
+
+    while ((option = getopt_long(argc, argv, "s:jVh", options, NULL)) != -1) {
+        switch (option) {
+        case 's': c.socket = optarg; break;
+        case 'j': c.json = true; break;
+        case 'V': printf("clusterctl %s\n", PACKAGE_VERSION); return DONE;
+        case 'h': usage(stdout); return DONE;
+        case OPTION_VIP: c.vip = optarg; break;
+        case OPTION_WAIT: c.wait = true; break;
+        case OPTION_TIMEOUT:
+            c.timeout_ms = duration_read(optarg);
+            if (c.timeout_ms < 0)
+                return misused("--timeout takes a duration such as 500ms, 30s, 2m");
+            break;
+        default: fputc('\n', stderr); usage(stderr); return USAGE;
+        }
+    }
+    c.argc = argc - optind;
+    c.argv = argv + optind;
+    c.screen = screen_open();
+    curl_global_init(CURL_GLOBAL_NOTHING);
+    code = command_run(&c);
+    curl_global_cleanup();
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == DONE)
+        code = fail(REFUSED, "cannot write: %s", strerror(errno));
+    return code;
+}

@@ -1,0 +1,390 @@
+/*
+ * One node: takes events, keeps time, follows every consequence.
+ *
+ * After every event node_settle() brings the node to rest: verdicts that are
+ * due, the view, the agreement, its own condition, the buckets; then what has
+ * to be told is told. So no order of events has a case of its own.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "node_impl.h"
+
+size_t node_bytes(void)
+{
+    return sizeof(struct node);
+}
+
+uint32_t node_incarnation(const struct node *n)
+{
+    return n->roster.member[n->roster.self].incarnation;
+}
+
+instant node_deadline(const struct node *n)
+{
+    return n->deadline;
+}
+
+static bool config_sane(const struct node_config *c)
+{
+    return c->buckets >= BUCKETS_MIN && c->buckets <= BUCKETS_MAX &&
+           (c->buckets & (c->buckets - 1)) == 0 && c->weight <= WEIGHT_MAX &&
+           c->datagram_max <= DATAGRAM_MAX && c->interval > 0 &&
+           c->dead_after >= 3 * c->interval && c->lease < c->dead_after && c->lease > 0;
+}
+
+void node_init(struct node *n, const struct node_config *config, uint64_t seed,
+               uint32_t incarnation)
+{
+    assert(config_sane(config));
+    memset(n, 0, sizeof *n);
+    n->config = *config;
+    seal_init(&n->seal, config->cluster, config->key);
+    roster_init(&n->roster, config->cluster, config->name);
+    n->salt = seed;
+    n->link_up = n->healthy = true;
+    n->now = n->deadline = INSTANT_PAST;
+    n->said_at = n->lease_until = n->lease_before = n->retry_at = INSTANT_PAST;
+    n->reject_note_at = n->conflict_note_at = n->mismatch_note_at = INSTANT_PAST;
+    n->drain_by = INSTANT_PAST;
+    n->hold_end = INSTANT_NEVER;
+    n->budget = BUDGET_PER_TICK;
+    for (unsigned b = 0; b < BUCKETS_MAX; b++)
+        n->hold_until[b] = INSTANT_PAST;
+    plan_init(&n->wanted, config->buckets);
+    plan_init(&n->applied, config->buckets);
+    struct member *self = node_self(n);
+    self->incarnation = incarnation > 0 ? incarnation : 1;
+    self->weight = config->weight;
+    self->standing = STANDING_ALIVE;
+    n->view_dirty = n->serve_dirty = true;
+}
+
+void node_note(struct node *n, struct actions *out, enum note_kind kind, const char *member,
+               int64_t number, int64_t other)
+{
+    if (out->count >= ACTIONS_MAX - ACTION_MAX) { /* room for one of each other kind */
+        out->lost_notes++;
+        n->lost_notes++;
+        return;
+    }
+    struct action *a = &out->item[out->count++];
+    memset(a, 0, sizeof *a);
+    a->kind = ACTION_NOTE;
+    a->note.kind = kind;
+    memcpy(a->note.member, member, strlen(member));
+    a->note.number = number;
+    a->note.other = other;
+}
+
+/* The owner table holds indexes into the roster: keeps them right. */
+static void owners_shift(struct node *n, size_t from, int by)
+{
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        if (n->assign.owner[b] >= (int)from)
+            n->assign.owner[b] = (int16_t)(n->assign.owner[b] + by);
+        if (n->assign.home[b] >= (int)from)
+            n->assign.home[b] = (int16_t)(n->assign.home[b] + by);
+    }
+    n->serve_dirty = true;
+}
+
+int node_member_add(struct node *n, const char *name)
+{
+    int index = roster_add(&n->roster, name);
+    if (index != ROSTER_NONE)
+        owners_shift(n, (size_t)index, 1);
+    return index;
+}
+
+void node_member_remove(struct node *n, size_t index)
+{
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        if (n->assign.owner[b] == (int)index)
+            n->assign.owner[b] = ASSIGN_NOBODY;
+        if (n->assign.home[b] == (int)index)
+            n->assign.home[b] = ASSIGN_NOBODY;
+    }
+    roster_remove(&n->roster, index);
+    owners_shift(n, index + 1, -1);
+}
+
+void node_facts(struct node *n)
+{
+    struct member *self = node_self(n);
+    uint16_t flags = 0;
+    if ((self->order & 1) != 0)
+        flags |= HEARTBEAT_DRAINING;
+    if (!n->healthy || n->sick)
+        flags |= HEARTBEAT_UNHEALTHY;
+    if (n->leaving)
+        flags |= HEARTBEAT_LEAVING;
+    member_facts(self, self->incarnation + 1, flags, n->config.weight);
+    n->view_dirty = true;
+    node_urgent(n);
+}
+
+void node_rejoin(struct node *n)
+{
+    n->joined = n->met = n->agreed = false;
+    n->listen_until = instant_add(n->now, 2 * n->config.interval);
+    n->join_at = instant_add(n->now, 2 * n->config.dead_after);
+    n->view_sequence = n->sequence + 1; /* agreement has to be earned anew */
+    node_yield(n);
+    node_urgent(n);
+}
+
+/* Whether this node may claim: link, lease, and the wait of a newcomer. */
+static void join_watch(struct node *n, struct actions *out)
+{
+    if (n->joined && !instant_before(n->now, n->lease_until)) {
+        usec since = instant_diff(n->now, n->lease_until) + n->config.lease;
+        node_note(n, out, NOTE_LEASE_LAPSED, "", since, 0);
+        node_rejoin(n);
+    }
+    if (n->joined || !n->link_up || n->in_flight)
+        return;
+    for (unsigned b = 0; b < n->config.buckets; b++)
+        if (class_claims((enum bucket_class)n->applied.class_of[b]))
+            return; /* a lapsed claim has to leave the kernel first */
+    bool heard_all = n->met && n->agreed && !instant_before(n->now, n->listen_until);
+    if (!heard_all && instant_before(n->now, n->join_at))
+        return;
+    n->joined = true;
+    n->serve_dirty = true;
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        instant hold = instant_add(n->now, n->config.orphan_after);
+        n->hold_until[b] = instant_max(n->hold_until[b], hold);
+    }
+    node_renew(n, out);
+    node_urgent(n);
+}
+
+/* Commits that keep failing make this node unhealthy: others can serve. */
+static void health_watch(struct node *n)
+{
+    bool sick = n->failures > 0 && instant_diff(n->now, n->failing_since) > n->config.dead_after;
+    if (sick == n->sick)
+        return;
+    n->sick = sick;
+    node_facts(n);
+}
+
+/* The way out: hand over, wait for the flows, say farewell. */
+static void leave_watch(struct node *n, struct actions *out)
+{
+    if (!n->leaving || n->over)
+        return;
+    bool alone = n->alive <= 1, late = !instant_before(n->now, n->leave_by);
+    if (n->farewells == 0) {
+        if (node_serving(n) && !alone && !late)
+            return;
+        if (n->drain_by.us == INSTANT_PAST.us) {
+            n->drain_by = instant_add(n->now, n->config.stop_drain);
+            n->counted = false;
+            n->count_at = instant_min(n->count_at, n->now);
+        }
+        bool drained = n->counted && n->flows_total == 0;
+        if (instant_before(n->now, n->drain_by) && !drained)
+            return;
+        n->farewells = FAREWELLS + 1;
+        node_yield(n);
+        node_urgent(n);
+    } else if (n->farewells == 1) {
+        n->over = true;
+        out->item[out->count++].kind = ACTION_EXIT;
+    }
+}
+
+static enum node_state condition(const struct node *n)
+{
+    uint16_t flags = n->roster.member[n->roster.self].flags;
+    if (n->leaving)
+        return NODE_LEAVING;
+    if (!n->link_up)
+        return NODE_ISOLATED;
+    if (!n->joined)
+        return NODE_JOINING;
+    if ((flags & HEARTBEAT_UNHEALTHY) != 0)
+        return NODE_UNHEALTHY;
+    if ((flags & HEARTBEAT_DRAINING) != 0)
+        return NODE_DRAINING;
+    return NODE_SERVING;
+}
+
+static instant deadline_make(const struct node *n)
+{
+    if (n->over)
+        return INSTANT_NEVER;
+    instant d = instant_min(n->tick_at, n->count_at);
+    d = instant_min(d, n->hold_end);
+    if (n->urgent_left > 0 && n->budget > 0)
+        d = instant_min(d, n->urgent_at);
+    if (n->joined)
+        d = instant_min(d, n->lease_until);
+    else if (n->link_up)
+        d = instant_min(d, instant_before(n->now, n->listen_until) ? n->listen_until
+                           : instant_before(n->now, n->join_at)    ? n->join_at
+                                                                   : INSTANT_NEVER);
+    if (n->failures > 0 && instant_before(n->now, n->retry_at))
+        d = instant_min(d, n->retry_at);
+    if (n->leaving && n->farewells == 0) {
+        if (instant_before(n->now, n->leave_by))
+            d = instant_min(d, n->leave_by);
+        if (instant_before(n->now, n->drain_by))
+            d = instant_min(d, n->drain_by);
+    }
+    for (size_t i = 0; i < n->roster.count; i++) {
+        const struct member *m = &n->roster.member[i];
+        if (!m->self && member_alive(m))
+            d = instant_min(d, instant_add(m->evidence, n->config.dead_after));
+    }
+    return instant_max(d, n->now);
+}
+
+/* Accounts the time since the last step, then follows every consequence. */
+static void node_settle(struct node *n, struct actions *out)
+{
+    bool converged = n->converged;
+    node_watch(n, out);
+    health_watch(n);
+    node_view(n, out);
+    join_watch(n, out);
+    bool applying = node_serve(n, out);
+    leave_watch(n, out);
+    if (n->converged && !converged)
+        node_note(n, out, NOTE_CONVERGED, "", instant_diff(n->now, n->view_at), 0);
+    enum node_state state = condition(n);
+    if (state != n->state) {
+        node_note(n, out, NOTE_STATE, "", (int64_t)state, (int64_t)n->state);
+        n->state = state;
+    }
+    node_count(n, out);
+    if (!n->over)
+        node_say(n, applying, out);
+    n->deadline = deadline_make(n);
+}
+
+static void start(struct node *n, struct actions *out)
+{
+    assert(!n->started);
+    n->started = true;
+    n->born = n->now;
+    n->tick_at = n->count_at = n->now;
+    node_self(n)->since = n->now;
+    node_note(n, out, NOTE_STARTED, "", node_incarnation(n), 0);
+    node_rejoin(n);
+}
+
+static void control(struct node *n, enum control_verb verb, const char *member,
+                    struct actions *out)
+{
+    int index = member == NULL ? (int)n->roster.self : roster_find(&n->roster, member);
+    if (index == ROSTER_NONE)
+        return; /* the shell has looked before it asked */
+    struct member *m = &n->roster.member[index];
+    switch (verb) {
+    case CONTROL_DRAIN:
+    case CONTROL_UNDRAIN: {
+        bool drain = verb == CONTROL_DRAIN;
+        if ((m->order & 1) == drain)
+            return;
+        m->order++;
+        m->tell = URGENT_TIMES;
+        node_urgent(n);
+        if (m->self) {
+            node_facts(n);
+            node_note(n, out, NOTE_MEMBER_DRAINING, m->name, drain, 0);
+        }
+        return;
+    }
+    case CONTROL_FORGET:
+        if (!member_alive(m) && !m->stranger && m->standing != STANDING_FORGOTTEN) {
+            node_fell(n, out, (size_t)index, STANDING_FORGOTTEN, n->now);
+            node_urgent(n);
+        }
+        return;
+    case CONTROL_MAX:
+        break;
+    }
+    assert(!"no such verb");
+}
+
+static void reload(struct node *n, const struct node_config *c)
+{
+    assert(config_sane(c) && c->buckets == n->config.buckets);
+    bool heavier = c->weight != n->config.weight;
+    n->config = *c;
+    if (heavier)
+        node_facts(n);
+}
+
+static void dispatch(struct node *n, const struct event *e, struct actions *out)
+{
+    switch (e->kind) {
+    case EVENT_START:
+        start(n, out);
+        return;
+    case EVENT_TIMER:
+        return;
+    case EVENT_DATAGRAM:
+        node_hear(n, e->datagram.data, e->datagram.length, out);
+        return;
+    case EVENT_LINK:
+        if (e->link.up != n->link_up) {
+            n->link_up = e->link.up;
+            node_rejoin(n);
+        }
+        return;
+    case EVENT_HEALTH:
+        if (e->health.healthy != n->healthy) {
+            n->healthy = e->health.healthy;
+            node_facts(n);
+        }
+        return;
+    case EVENT_FLOWS:
+        node_counted(n, e->flows.of);
+        return;
+    case EVENT_APPLIED:
+        node_applied(n, e->applied.generation, e->applied.error, out);
+        return;
+    case EVENT_CONTROL:
+        control(n, e->control.verb, e->control.member, out);
+        return;
+    case EVENT_RELOAD:
+        reload(n, e->reload);
+        return;
+    case EVENT_LEAVE:
+        if (!n->leaving) {
+            n->leaving = true;
+            usec wait = 4 * n->config.dead_after;
+            n->leave_by = instant_add(n->now, wait > USEC_PER_S ? wait : USEC_PER_S);
+            node_facts(n);
+        }
+        return;
+    case EVENT_MAX:
+        break;
+    }
+    assert(!"no such event");
+}
+
+void node_step(struct node *n, instant now, const struct event *event, struct actions *out)
+{
+    assert(n->started || event->kind == EVENT_START);
+    assert(!instant_before(now, n->now));
+    out->count = out->lost_notes = 0;
+    if (n->started) {
+        usec passed = instant_diff(now, n->now);
+        if (n->joined) {
+            n->unowned += passed * n->unowned_now;
+            n->contested += passed * n->contested_now;
+        }
+    }
+    n->now = now;
+    if (n->over)
+        return;
+    if (n->started && instant_before(n->deadline, now))
+        node_patience(n);
+    dispatch(n, event, out);
+    node_settle(n, out);
+}

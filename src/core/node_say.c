@@ -1,0 +1,185 @@
+/*
+ * What a node tells: one heartbeat, to all, every interval; at once and three
+ * times after a change; once more when somebody asks. Everything beside the
+ * regular heartbeat is spaced and budgeted, so that a storm of changes cannot
+ * become a storm of datagrams.
+ *
+ * A heartbeat never exceeds the datagram limit: acknowledgements come first
+ * (liveness hangs on them), then members with news, then the others in turn.
+ */
+#include <string.h>
+
+#include "node_impl.h"
+
+/* Between two heartbeats that follow each other at once. */
+static usec gap(const struct node *n)
+{
+    usec g = n->config.interval / 64;
+    return g > 5 * USEC_PER_MS ? 5 * USEC_PER_MS : g;
+}
+
+void node_urgent(struct node *n)
+{
+    n->urgent_left = URGENT_TIMES;
+    n->urgent_at = instant_max(n->now, instant_add(n->said_at, gap(n)));
+}
+
+void node_answer(struct node *n)
+{
+    if (n->urgent_left > 0 && !instant_before(instant_add(n->now, gap(n)), n->urgent_at))
+        return;
+    if (n->urgent_left == 0)
+        n->urgent_left = 1;
+    n->urgent_at = instant_max(n->now, instant_add(n->said_at, gap(n)));
+}
+
+static uint16_t flags(const struct node *n)
+{
+    uint16_t f = n->roster.member[n->roster.self].flags;
+    if (!n->joined)
+        f |= HEARTBEAT_JOINING;
+    if (!n->agreed && n->alive > 1)
+        f |= HEARTBEAT_ASKING;
+    if (n->farewells > 0)
+        f |= HEARTBEAT_LEFT;
+    return f;
+}
+
+static void ack_add(struct node *n, struct heartbeat *h, const struct member *m)
+{
+    struct heartbeat_ack *a = &h->ack[h->acks++];
+    bool unproven = instant_before(m->arrived, m->next_at);
+    a->member = m->id;
+    a->stamp = unproven ? m->next_salt + m->next_sequence : m->salt + m->sequence;
+    a->age = instant_diff(n->now, unproven ? m->next_at : m->arrived);
+    usec proof = instant_diff(n->now, m->heard);
+    a->proof = proof < n->config.dead_after ? proof : AGE_NEVER;
+}
+
+/* Acknowledges whoever was heard lately; in turn if there is no room for all. */
+static void acks_add(struct node *n, struct heartbeat *h, size_t room)
+{
+    size_t most = room / HEARTBEAT_ACK_BYTES, count = n->roster.count;
+    for (size_t i = 0; i < count && h->acks < most; i++) {
+        size_t at = (n->ack_cursor + i) % count;
+        const struct member *m = &n->roster.member[at];
+        instant last = instant_max(m->arrived, m->next_at);
+        if (m->self || instant_diff(n->now, last) > 2 * n->config.dead_after)
+            continue;
+        ack_add(n, h, m);
+        if (h->acks == most)
+            n->ack_cursor = (at + 1) % count;
+    }
+}
+
+static void entry_add(struct node *n, struct heartbeat *h, const struct member *m)
+{
+    struct heartbeat_entry *e = &h->entry[h->entries++];
+    memcpy(e->name, m->name, sizeof e->name);
+    e->standing = member_standing(m);
+    e->flags = m->flags;
+    e->weight = m->weight;
+    e->incarnation = m->incarnation;
+    e->accused = m->accused;
+    e->order = m->order;
+    usec age = e->standing == STANDING_ALIVE ? 0 : instant_diff(n->now, m->since) / USEC_PER_MS;
+    e->age_ms = age > UINT32_MAX ? UINT32_MAX : (uint32_t)age;
+}
+
+static void entries_add(struct node *n, struct heartbeat *h, size_t room)
+{
+    bool taken[MEMBERS_MAX] = {false};
+    size_t count = n->roster.count, cursor = n->entry_cursor % count;
+    for (int news = 1; news >= 0; news--) {
+        for (size_t i = 0; i < count; i++) {
+            size_t at = (cursor + i) % count;
+            struct member *m = &n->roster.member[at];
+            size_t bytes = heartbeat_entry_bytes(m->name);
+            if (m->self || m->stranger || taken[at] || (news && m->tell == 0))
+                continue;
+            if (bytes > room)
+                continue;
+            taken[at] = true;
+            room -= bytes;
+            entry_add(n, h, m);
+            if (m->tell > 0)
+                m->tell--;
+            if (!news)
+                n->entry_cursor = at + 1;
+        }
+    }
+}
+
+/* Fills n->out and seals it into n->datagram; its length. */
+static size_t heartbeat_make(struct node *n)
+{
+    struct heartbeat *h = &n->out;
+    const struct member *self = node_self(n);
+    memcpy(h->name, self->name, sizeof h->name);
+    h->salt = n->salt;
+    h->sequence = n->sequence;
+    h->incarnation = self->incarnation;
+    h->flags = flags(n);
+    h->weight = self->weight;
+    h->order = self->order;
+    h->config = n->config.config_digest;
+    h->view = n->view;
+    h->flows = n->flows_total > UINT32_MAX ? UINT32_MAX : (uint32_t)n->flows_total;
+    h->mac = n->config.mac;
+    h->address = n->config.address;
+    h->buckets = n->config.buckets;
+    node_bits(n);
+    h->claim = n->claim;
+    h->linger = n->linger;
+    h->acks = h->entries = 0;
+    size_t base = heartbeat_base_bytes(h->name, h->buckets);
+    size_t limit = (size_t)n->config.datagram_max - SEAL_OVERHEAD;
+    size_t room = limit > base ? limit - base : 0;
+    size_t kept_for_entries = room / 4; /* so that facts travel even among many */
+    acks_add(n, h, room - kept_for_entries);
+    entries_add(n, h, room - h->acks * HEARTBEAT_ACK_BYTES);
+    size_t length = heartbeat_write(h, n->plain, sizeof n->plain);
+    return seal_close(&n->seal, n->salt, self->id, n->sequence, n->plain, length, n->datagram,
+                      n->config.datagram_max);
+}
+
+static void send(struct node *n, struct actions *out)
+{
+    if (n->farewells > 1)
+        n->farewells--;
+    n->sequence++;
+    size_t slot = n->sequence % SENT_KEPT;
+    n->sent[slot].sequence = n->sequence;
+    n->sent[slot].at = n->now;
+    n->said_at = n->now;
+    struct action *a = &out->item[out->count++];
+    a->kind = ACTION_SEND;
+    a->send.data = n->datagram;
+    a->send.length = heartbeat_make(n);
+}
+
+void node_say(struct node *n, bool applying, struct actions *out)
+{
+    bool tick = !instant_before(n->now, n->tick_at);
+    if (tick) {
+        instant next = instant_add(n->tick_at, n->config.interval);
+        bool behind = !instant_before(n->now, next);
+        n->tick_at = behind ? instant_add(n->now, n->config.interval) : next;
+        n->budget = BUDGET_PER_TICK;
+    }
+    bool urgent = n->urgent_left > 0 && n->budget > 0 && !applying &&
+                  !instant_before(n->now, n->urgent_at);
+    if (!tick && !urgent)
+        return;
+    if (tick && n->joined)
+        node_renew(n, out); /* before we tell that we live: S3 */
+    send(n, out);
+    if (n->urgent_left > 0 && !applying) {
+        n->urgent_left--;
+        /* Spaced, so that one burst of loss does not take all: 1/20, 1/5. */
+        usec pause = n->urgent_left > 1 ? n->config.interval / 20 : n->config.interval / 5;
+        n->urgent_at = instant_add(n->now, pause);
+    }
+    if (!tick)
+        n->budget--;
+}

@@ -1,0 +1,283 @@
+/*
+ * Buckets, the plan and the lease: what this node wants of its kernel.
+ *
+ * Invariants: at most one plan is in flight; a claim is told from the moment it
+ * is wanted until the kernel is known to hold it no longer, or its lease has
+ * run out; "lingering" is told only of what the kernel holds, because a member
+ * that releases a bucket relies on it.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "ipclusterd/bucket.h"
+#include "node_impl.h"
+
+/* What the living others claim and linger on. */
+struct others {
+    struct bitmap claim, twice, flows;
+};
+
+static void others_gather(const struct node *n, struct others *o)
+{
+    memset(o, 0, sizeof *o);
+    for (size_t i = 0; i < n->roster.count; i++) {
+        const struct member *m = &n->roster.member[i];
+        if (m->self || !member_alive(m))
+            continue;
+        for (size_t w = 0; w < n->config.buckets / 64u + 1 && w < BUCKETS_MAX / 64; w++) {
+            o->twice.word[w] |= o->claim.word[w] & m->claim.word[w];
+            o->claim.word[w] |= m->claim.word[w];
+            o->flows.word[w] |= m->claim.word[w] | m->linger.word[w];
+        }
+    }
+}
+
+/* True if the kernel may still act on claims that it was given. */
+static bool lease_live(const struct node *n)
+{
+    usec guard = (n->config.dead_after - n->config.lease) / 2;
+    return instant_before(n->now, instant_add(n->lease_until, guard));
+}
+
+void node_bits(struct node *n)
+{
+    bool live = lease_live(n);
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        enum bucket_class applied = (enum bucket_class)n->applied.class_of[b];
+        bool claim = class_claims((enum bucket_class)n->class_of[b]) ||
+                     (live && class_claims(applied)) ||
+                     (live && n->in_flight && class_claims((enum bucket_class)n->flight.class_of[b]));
+        bool holds = applied == CLASS_LINGER || applied == CLASS_RELEASE || class_claims(applied);
+        bitmap_assign(&n->claim, b, claim);
+        bitmap_assign(&n->linger, b, holds && !claim);
+    }
+}
+
+/* Another living member claims what we claim: does it go first? Under one view
+ * the owner does; else, and among others, the first by name. */
+static bool yields(const struct node *n, unsigned b)
+{
+    int owner = n->assign.owner[b];
+    for (size_t i = 0; i < n->roster.count; i++) {
+        const struct member *m = &n->roster.member[i];
+        if (m->self || !member_alive(m) || !bitmap_test(&m->claim, b))
+            continue;
+        bool one_view = m->view == n->view;
+        if (one_view && owner == (int)n->roster.self)
+            continue;
+        if ((one_view && owner == (int)i) || i < n->roster.self)
+            return true;
+    }
+    return false;
+}
+
+static void bucket_look(const struct node *n, const struct others *o, unsigned b,
+                        struct bucket_view *v)
+{
+    int owner = n->assign.owner[b];
+    bool mine = owner == (int)n->roster.self;
+    const struct member *m = owner >= 0 && !mine ? &n->roster.member[owner] : NULL;
+    bool other_claims = bitmap_test(&o->claim, b);
+    v->mine = mine && n->joined;
+    v->granted = n->agreed && n->joined && !other_claims;
+    v->yield = other_claims && yields(n, b);
+    v->owner_claims = m != NULL && member_alive(m) && bitmap_test(&m->claim, b);
+    v->owner_ready = m != NULL && member_alive(m) && m->view == n->view &&
+                     (m->said & HEARTBEAT_JOINING) == 0 &&
+                     (bitmap_test(&m->linger, b) || v->owner_claims);
+    v->others_flows = bitmap_test(&o->flows, b);
+    v->holding = instant_before(n->now, n->hold_until[b]);
+    v->flows = bitmap_test(&n->flows, b);
+}
+
+/* Claims, or would claim: what the accounts of unowned and contested say. */
+static void account(struct node *n, const struct others *o)
+{
+    unsigned unowned = 0, contested = 0;
+    bool settled = n->agreed;
+    node_bits(n);
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        bool ours = bitmap_test(&n->claim, b), others = bitmap_test(&o->claim, b);
+        int owner = n->assign.owner[b];
+        unowned += !ours && !others;
+        contested += (ours && others) || bitmap_test(&o->twice, b);
+        if (owner < 0)
+            continue;
+        settled = settled && (owner == (int)n->roster.self
+                                  ? class_claims((enum bucket_class)n->applied.class_of[b])
+                                  : bitmap_test(&n->roster.member[owner].claim, b));
+    }
+    n->unowned_now = unowned;
+    n->contested_now = contested;
+    n->converged = settled && contested == 0;
+}
+
+/* Steps every bucket. True if one changed. */
+static bool buckets_step(struct node *n, const struct others *o)
+{
+    bool changed = false;
+    n->hold_end = INSTANT_NEVER;
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        struct bucket_view v;
+        bucket_look(n, o, b, &v);
+        enum bucket_class was = (enum bucket_class)n->class_of[b];
+        enum bucket_class is = bucket_next(was, &v);
+        if (class_claims(is) && v.holding)
+            n->hold_end = instant_min(n->hold_end, n->hold_until[b]);
+        if (!class_claims(is))
+            bitmap_clear(&n->orphaned, b);
+        if (is == CLASS_LINGER && was != CLASS_LINGER)
+            bitmap_set(&n->flows, b); /* until a count says otherwise */
+        uint16_t target = is == CLASS_RELEASE ? (uint16_t)n->assign.owner[b] : PLAN_TARGET_NONE;
+        changed = changed || is != was || target != n->wanted.target_of[b];
+        n->class_of[b] = (uint8_t)is;
+        n->wanted.class_of[b] = (uint8_t)is;
+        n->wanted.target_of[b] = target;
+    }
+    return changed;
+}
+
+bool node_serve(struct node *n, struct actions *out)
+{
+    if (!instant_before(n->now, n->hold_end))
+        n->serve_dirty = true;
+    if (n->serve_dirty) {
+        struct others o;
+        others_gather(n, &o);
+        if (buckets_step(n, &o))
+            for (size_t i = 0; i < n->roster.count; i++)
+                n->wanted.target[i] = n->roster.member[i].mac;
+        account(n, &o);
+        n->serve_dirty = false;
+    }
+    if (n->in_flight)
+        return true;
+    if (instant_before(n->now, n->retry_at) || plan_equal(&n->wanted, &n->applied))
+        return false;
+    n->flight = n->wanted;
+    n->flight.generation = ++n->generation;
+    n->in_flight = true;
+    struct action *a = &out->item[out->count++];
+    a->kind = ACTION_APPLY;
+    a->plan = &n->flight;
+    return true;
+}
+
+void node_renew(struct node *n, struct actions *out)
+{
+    n->lease_before = n->lease_until;
+    n->lease_until = instant_add(n->now, n->config.lease);
+    out->item[out->count++].kind = ACTION_RENEW;
+}
+
+static void commit_failed(struct node *n, int error, struct actions *out)
+{
+    if (error == -ETIME)
+        return; /* we were stalled, the kernel was not asked */
+    if (n->failures == 0)
+        n->failing_since = n->now;
+    usec pause = RETRY_FIRST << (n->failures < 7 ? n->failures : 7);
+    n->retry_at = instant_add(n->now, pause < RETRY_MOST ? pause : RETRY_MOST);
+    n->failures++;
+    node_note(n, out, NOTE_APPLY_FAILED, "", -error, (int64_t)n->failures);
+}
+
+/* Tells what a committed plan moved. */
+static void applied_note(struct node *n, struct actions *out)
+{
+    int64_t claimed = 0, released = 0;
+    bool lingers = false;
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        enum bucket_class was = (enum bucket_class)n->applied.class_of[b];
+        enum bucket_class is = (enum bucket_class)n->flight.class_of[b];
+        claimed += class_claims(is) && !class_claims(was);
+        released += !class_claims(is) && class_claims(was);
+        lingers = lingers || (is == CLASS_LINGER && was != CLASS_LINGER);
+    }
+    if (claimed > 0 || released > 0)
+        node_note(n, out, NOTE_HANDOVER, "", claimed, released);
+    if (lingers) /* late enough for a SYN that was let in just now to be a flow */
+        n->count_at = instant_min(n->count_at, instant_add(n->now, 20 * USEC_PER_MS));
+}
+
+void node_applied(struct node *n, uint64_t generation, int error, struct actions *out)
+{
+    if (generation == 0) {
+        if (error != 0) {
+            n->lease_until = n->lease_before;
+            commit_failed(n, error, out);
+        } else if (!n->in_flight && n->failures > 0 && plan_equal(&n->wanted, &n->applied)) {
+            n->failures = 0;
+        }
+        return;
+    }
+    if (!n->in_flight || generation != n->flight.generation)
+        return;
+    n->in_flight = false;
+    n->serve_dirty = true;
+    if (error != 0) {
+        commit_failed(n, error, out);
+        return;
+    }
+    applied_note(n, out);
+    n->applied = n->flight;
+    n->failures = 0;
+    node_urgent(n);
+}
+
+void node_count(struct node *n, struct actions *out)
+{
+    if (!n->started || instant_before(n->now, n->count_at))
+        return;
+    bool lingers = false;
+    memset(&n->counting, 0, sizeof n->counting);
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        bool both = n->applied.class_of[b] == CLASS_LINGER && n->class_of[b] == CLASS_LINGER;
+        bitmap_assign(&n->counting, b, both);
+        lingers = lingers || both;
+    }
+    n->count_at = instant_add(n->now, lingers || n->leaving ? COUNT_EVERY : 5 * COUNT_EVERY);
+    out->item[out->count++].kind = ACTION_COUNT;
+}
+
+void node_counted(struct node *n, const uint32_t *of)
+{
+    n->flows_total = 0;
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        n->flows_total += of[b];
+        if (of[b] > 0 && n->class_of[b] == CLASS_FOREIGN) {
+            /* Flows of an earlier run of ours: they stay (S4). */
+            n->class_of[b] = CLASS_LINGER;
+            bitmap_set(&n->flows, b);
+        } else if (of[b] == 0 && bitmap_test(&n->counting, b)) {
+            bitmap_clear(&n->flows, b);
+        }
+    }
+    n->counted = true;
+    n->serve_dirty = true;
+}
+
+bool node_serving(const struct node *n)
+{
+    if (n->in_flight)
+        return true;
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        enum bucket_class wanted = (enum bucket_class)n->class_of[b];
+        enum bucket_class applied = (enum bucket_class)n->applied.class_of[b];
+        if (class_claims(wanted) || class_claims(applied) || applied == CLASS_RELEASE)
+            return true;
+    }
+    return false;
+}
+
+void node_yield(struct node *n)
+{
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        if (n->class_of[b] == CLASS_FOREIGN)
+            continue;
+        n->class_of[b] = CLASS_LINGER;
+        bitmap_set(&n->flows, b);
+    }
+    n->serve_dirty = true;
+}

@@ -1,0 +1,160 @@
+/*
+ * The view: who lives, by verdicts; who owns what, by the tables; and whether
+ * all agree.
+ *
+ * Agreement, the guard of S1: a bucket is claimed only when every living
+ * member's last word has our view's digest, acknowledges a heartbeat that we
+ * sent under this view, and does not claim the bucket. A member that would
+ * claim it later does so only under another view, for which it needs our word
+ * in that view, and that word carries our claim.
+ */
+#include <string.h>
+
+#include "node_impl.h"
+
+void node_fell(struct node *n, struct actions *out, size_t index, enum standing standing,
+               instant since)
+{
+    struct member *m = &n->roster.member[index];
+    bool was_alive = member_alive(m);
+    bool unheard = instant_before(m->heard, instant_add(INSTANT_PAST, 1));
+    instant hold = instant_add(n->now, n->config.orphan_after);
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        bool had = bitmap_test(&m->claim, b) || bitmap_test(&m->linger, b);
+        if (!had && !unheard)
+            continue;
+        n->hold_until[b] = instant_max(n->hold_until[b], hold);
+        if (standing == STANDING_DEAD && bitmap_test(&m->claim, b))
+            bitmap_set(&n->orphaned, b);
+    }
+    m->stranger = false;
+    member_fall(m, standing, since);
+    n->view_dirty = true;
+    static const enum note_kind kinds[STANDING_MAX] = {
+        [STANDING_DEAD] = NOTE_MEMBER_DEAD,
+        [STANDING_LEFT] = NOTE_MEMBER_LEFT,
+        [STANDING_FORGOTTEN] = NOTE_MEMBER_FORGOTTEN,
+    };
+    if (was_alive || standing == STANDING_FORGOTTEN)
+        node_note(n, out, kinds[standing], m->name, instant_diff(n->now, m->evidence), 0);
+}
+
+/* Our timers ran late: others get the time back, and are accused of nothing. */
+void node_patience(struct node *n)
+{
+    usec late = instant_diff(n->now, n->deadline);
+    if (late < n->config.interval / 2)
+        return;
+    for (size_t i = 0; i < n->roster.count; i++) {
+        struct member *m = &n->roster.member[i];
+        if (member_alive(m))
+            m->evidence = instant_min(n->now, instant_add(m->evidence, late));
+    }
+}
+
+/* Verdicts by time, on others. */
+void node_watch(struct node *n, struct actions *out)
+{
+    for (size_t i = 0; i < n->roster.count; i++) {
+        struct member *m = &n->roster.member[i];
+        if (m->self)
+            continue;
+        if (m->stranger) {
+            instant last = instant_max(m->arrived, m->next_at);
+            if (instant_diff(n->now, last) > 4 * n->config.dead_after)
+                node_member_remove(n, i--);
+        } else if (member_alive(m)) {
+            instant quiet = instant_max(m->heard, m->since);
+            bool silent = instant_diff(n->now, quiet) >= n->config.dead_after;
+            if (instant_diff(n->now, m->evidence) >= n->config.dead_after)
+                node_fell(n, out, i, STANDING_DEAD, n->now);
+            else if (silent && !m->suspect)
+                node_note(n, out, NOTE_MEMBER_SUSPECT, m->name, instant_diff(n->now, m->heard), 0);
+            m->suspect = silent && member_alive(m);
+        } else if (m->standing != STANDING_FORGOTTEN) {
+            if (instant_diff(n->now, m->since) >= n->config.forget_after)
+                node_fell(n, out, i, STANDING_FORGOTTEN, n->now);
+        } else if (instant_diff(n->now, m->since) >= TOMBSTONE_KEPT) {
+            node_member_remove(n, i--);
+        }
+    }
+}
+
+/* How many buckets each absent member's fall brought us. */
+static void takeovers_note(struct node *n, const int16_t *owner_before, struct actions *out)
+{
+    unsigned of[MEMBERS_MAX] = {0};
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        int was = owner_before[b];
+        bool ours = n->assign.owner[b] == (int)n->roster.self;
+        if (ours && was >= 0 && !member_alive(&n->roster.member[was]))
+            of[was]++;
+    }
+    for (size_t i = 0; i < n->roster.count; i++) {
+        if (of[i] == 0 || n->roster.member[i].standing != STANDING_DEAD)
+            continue;
+        n->takeovers++;
+        node_note(n, out, NOTE_TAKEOVER, n->roster.member[i].name, of[i], 0);
+    }
+}
+
+/* Brings tables and digest up to date with the roster. */
+static void view_form(struct node *n, struct actions *out)
+{
+    n->view_dirty = false;
+    n->serve_dirty = true;
+    n->alive = roster_serving(&n->roster, n->serves);
+    uint64_t view = roster_digest(&n->roster, n->serves);
+    if (view == n->view)
+        return;
+    struct assign_member of[MEMBERS_MAX];
+    size_t index[MEMBERS_MAX], count = 0;
+    for (size_t i = 0; i < n->roster.count; i++) {
+        const struct member *m = &n->roster.member[i];
+        if (!roster_counts(&n->roster, i))
+            continue;
+        of[count] = (struct assign_member){m->hash, m->weight, n->serves[i]};
+        index[count++] = i;
+    }
+    int16_t before[BUCKETS_MAX];
+    bool first = n->view == 0;
+    memcpy(before, n->assign.owner, sizeof before);
+    assign_compute(&n->assign, of, count, n->config.buckets);
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        int16_t *owner = &n->assign.owner[b], *home = &n->assign.home[b];
+        *owner = *owner < 0 ? ASSIGN_NOBODY : (int16_t)index[*owner];
+        *home = *home < 0 ? ASSIGN_NOBODY : (int16_t)index[*home];
+    }
+    if (!first)
+        takeovers_note(n, before, out);
+    n->view = view;
+    n->view_sequence = n->sequence + 1;
+    n->view_at = n->now;
+    node_note(n, out, NOTE_VIEW, "", (int64_t)view, (int64_t)n->alive);
+    node_urgent(n);
+}
+
+/* True if every living member's last word agrees with our view; see above. */
+static bool agreement(const struct node *n)
+{
+    for (size_t i = 0; i < n->roster.count; i++) {
+        const struct member *m = &n->roster.member[i];
+        if (m->self || !member_alive(m))
+            continue;
+        if (m->view != n->view || m->acked < n->view_sequence ||
+            instant_diff(n->now, m->heard) >= n->config.dead_after)
+            return false;
+    }
+    return true;
+}
+
+void node_view(struct node *n, struct actions *out)
+{
+    if (n->view_dirty)
+        view_form(n, out);
+    bool agreed = agreement(n);
+    if (agreed == n->agreed)
+        return;
+    n->agreed = agreed;
+    n->serve_dirty = true;
+}

@@ -1,0 +1,120 @@
+/*
+ * The roster: a sorted array of members.
+ *
+ * Invariants: sorted by name, no name and no id twice, `self` is the index of
+ * the only member with self set. The digest covers all that the assignment
+ * depends on and nothing else.
+ */
+#include "ipclusterd/roster.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "ipclusterd/buf.h"
+#include "ipclusterd/seal.h"
+
+void roster_init(struct roster *r, const char *cluster, const char *self)
+{
+    memset(r, 0, sizeof *r);
+    memcpy(r->cluster, cluster, strlen(cluster));
+    member_init(&r->member[0], cluster, self);
+    r->member[0].self = true;
+    r->count = 1;
+}
+
+/* Index of the first member whose name is not below `name`. */
+static size_t lower_bound(const struct roster *r, const char *name)
+{
+    size_t low = 0, high = r->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (strcmp(r->member[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int roster_find(const struct roster *r, const char *name)
+{
+    size_t at = lower_bound(r, name);
+    bool same = at < r->count && strcmp(r->member[at].name, name) == 0;
+    return same ? (int)at : ROSTER_NONE;
+}
+
+int roster_find_id(const struct roster *r, uint32_t id)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (r->member[i].id == id)
+            return (int)i;
+    return ROSTER_NONE;
+}
+
+int roster_add(struct roster *r, const char *name)
+{
+    assert(roster_find(r, name) == ROSTER_NONE);
+    if (r->count == MEMBERS_MAX || roster_find_id(r, member_id(name)) != ROSTER_NONE)
+        return ROSTER_NONE;
+    size_t at = lower_bound(r, name);
+    memmove(&r->member[at + 1], &r->member[at], (r->count - at) * sizeof r->member[0]);
+    member_init(&r->member[at], r->cluster, name);
+    r->member[at].stranger = true;
+    r->count++;
+    if (r->self >= at)
+        r->self++;
+    return (int)at;
+}
+
+void roster_remove(struct roster *r, size_t index)
+{
+    assert(index < r->count && index != r->self);
+    r->count--;
+    memmove(&r->member[index], &r->member[index + 1],
+            (r->count - index) * sizeof r->member[0]);
+    if (r->self > index)
+        r->self--;
+}
+
+bool roster_counts(const struct roster *r, size_t index)
+{
+    const struct member *m = &r->member[index];
+    return !m->stranger && member_standing(m) != STANDING_FORGOTTEN;
+}
+
+size_t roster_serving(const struct roster *r, bool serves[MEMBERS_MAX])
+{
+    static const uint16_t barred[] = {HEARTBEAT_FACTS, HEARTBEAT_LEAVING, 0};
+    size_t alive = 0, serving = 0;
+    for (size_t round = 0; round < 3 && serving == 0; round++) {
+        alive = 0;
+        for (size_t i = 0; i < r->count; i++) {
+            const struct member *m = &r->member[i];
+            serves[i] = member_alive(m) && (m->flags & barred[round]) == 0;
+            alive += member_alive(m);
+            serving += serves[i];
+        }
+    }
+    return alive;
+}
+
+uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX])
+{
+    uint64_t digest = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct member *m = &r->member[i];
+        if (!roster_counts(r, i))
+            continue;
+        uint8_t bytes[8 + NAME_BYTES_MAX + 8];
+        struct writer w;
+        writer_init(&w, bytes, sizeof bytes);
+        write_u64(&w, digest);
+        write_name(&w, m->name);
+        write_u16(&w, m->weight);
+        write_u8(&w, member_alive(m));
+        write_u8(&w, serves[i]);
+        assert(!w.failed);
+        digest = hash64(bytes, w.at);
+    }
+    return digest;
+}

@@ -1,0 +1,103 @@
+/*
+ * Actions of the core become calls of src/io.
+ *
+ * Whether to try again, and when, is the core's business: here a failure is
+ * answered, and told once per row of failures.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "daemon_private.h"
+
+void streak_tell(struct streak *s, int rc, const char *subsystem, const char *what)
+{
+    if (rc < 0) {
+        if (s->failures++ == 0)
+            log_warn(subsystem, "cannot %s: %s", what, strerror(-rc));
+        return;
+    }
+    if (s->failures > 0)
+        log_info(subsystem, "can %s again, after %u failures", what, s->failures);
+    s->failures = 0;
+}
+
+/*
+ * A process that stood still between the step and the kernel call acts on a
+ * view of the past: the others may have called us dead since, and a lease that
+ * starts now would run into their take-over.
+ */
+static bool step_is_stale(const struct daemon *d, instant now)
+{
+    usec most = (d->node_config.dead_after - d->node_config.lease) / 2;
+    return instant_diff(loop_now(), now) > most;
+}
+
+static void applied_answer(struct daemon *d, uint64_t generation, int error)
+{
+    daemon_answer(d, &(struct event){.kind = EVENT_APPLIED,
+                                     .applied = {.generation = generation, .error = error}});
+}
+
+static void action_apply(struct daemon *d, const struct plan *plan, instant now)
+{
+    int rc = step_is_stale(d, now) ? -ETIME : nft_apply(d->nft, plan);
+    if (rc == 0)
+        d->plan = *plan;
+    log_debug("nft", "plan %llu: %s", (unsigned long long)plan->generation,
+              rc == 0 ? "applied" : strerror(-rc));
+    applied_answer(d, plan->generation, rc);
+}
+
+static void action_renew(struct daemon *d, instant now)
+{
+    int rc = step_is_stale(d, now) ? -ETIME : nft_renew(d->nft);
+    streak_tell(&d->renew_streak, rc, "nft", "renew the lease");
+    applied_answer(d, 0, rc);
+}
+
+static void action_count(struct daemon *d)
+{
+    int rc = conntrack_count(d->conntrack, &d->config, &d->counts);
+    streak_tell(&d->count_streak, rc, "conntrack", "count flows");
+    if (rc == 0)
+        daemon_answer(d, &(struct event){.kind = EVENT_FLOWS, .flows = {.of = d->counts.of}});
+    else
+        memset(&d->counts, 0, sizeof d->counts);
+}
+
+static void action_carry_out(struct daemon *d, const struct action *a, instant now)
+{
+    switch (a->kind) {
+    case ACTION_SEND:
+        streak_tell(&d->send_streak, udp_send(d->links.udp, a->send.data, a->send.length), "udp",
+                    "send heartbeats");
+        return;
+    case ACTION_APPLY:
+        action_apply(d, a->plan, now);
+        return;
+    case ACTION_RENEW:
+        action_renew(d, now);
+        return;
+    case ACTION_COUNT:
+        action_count(d);
+        return;
+    case ACTION_NOTE:
+        daemon_note(d, &a->note);
+        return;
+    case ACTION_EXIT:
+        daemon_exit_soon(d);
+        return;
+    case ACTION_MAX:
+        break;
+    }
+    assert(a->kind < ACTION_MAX);
+}
+
+void daemon_carry_out(struct daemon *d, instant now)
+{
+    for (size_t i = 0; i < d->actions.count; i++)
+        action_carry_out(d, &d->actions.item[i], now);
+    if (d->actions.lost_notes > 0)
+        log_warn("daemon", "%zu notes found no room", d->actions.lost_notes);
+}

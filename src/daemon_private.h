@@ -1,0 +1,195 @@
+/*
+ * What the files of the daemon share among themselves.
+ */
+#ifndef IPCLUSTERD_DAEMON_PRIVATE_H
+#define IPCLUSTERD_DAEMON_PRIVATE_H
+
+#include "daemon.h"
+#include "io/announce.h"
+#include "io/conntrack.h"
+#include "io/ctl.h"
+#include "io/instance.h"
+#include "io/log.h"
+#include "io/nft.h"
+#include "io/rtnl.h"
+#include "io/udp.h"
+#include "io/vipset.h"
+#include "ipclusterd/node.h"
+#include "ipclusterd/status.h"
+#include "loop.h"
+
+enum {
+    EVENTS_KEPT = 1000,   /* notes in the event list */
+    QUEUE_MAX = 8,        /* answers of one list of actions */
+    DATAGRAM_BATCH = 32,  /* datagrams of one link per wake-up */
+    ANNOUNCEMENTS = 3,    /* of each VIP, one second apart */
+};
+
+/* A note and when it came. */
+struct daemon_event {
+    int64_t wall; /* us since 1970 */
+    struct note note;
+};
+
+/* Failures in a row of one kind of call: told at the first and at the end. */
+struct streak {
+    unsigned failures;
+};
+
+/* A repair that may not be made too often: at once when all was quiet, then at
+ * growing distances. */
+struct repair {
+    struct watch *alarm;
+    instant looked, made; /* last; `made` if there was something to repair */
+    usec wait;         /* least distance to the next look */
+    unsigned in_a_row; /* without a quiet spell in between */
+};
+
+/* The heartbeat sockets and their watches. */
+struct links {
+    struct udp *udp;
+    struct watch *watch[HEARTBEAT_LINKS_MAX];
+    int fd[HEARTBEAT_LINKS_MAX];
+    size_t count;
+};
+
+struct daemon {
+    const char *config_path;
+    void (*ready)(void *arg);
+    void *ready_arg;
+
+    struct config config;
+    struct node_config node_config;
+    struct nft_place place[VIPS_MAX];
+
+    struct loop *loop;
+    struct instance instance;
+    struct rtnl *rtnl;
+    struct vipset *vipset;
+    struct nft *nft;
+    struct conntrack *conntrack;
+    struct links links;
+    struct ctl *ctl;
+    struct node *node;
+
+    struct watch *step_alarm; /* node_deadline() */
+    struct watch *exit_alarm;
+    struct watch *watchdog_alarm;
+    struct watch *announce_alarm;
+    struct watch *links_watch;
+    struct watch *rules_watch;
+    struct watch *signal_watch[8];
+
+    bool kernel_touched; /* something has to be given back */
+    bool leaving;        /* EVENT_LEAVE was told */
+    bool ended;          /* ACTION_EXIT came: no more steps */
+    bool links_up;
+    uint32_t incarnation; /* as persisted */
+    usec watchdog_interval;
+    unsigned announcements; /* still to be made */
+    struct repair rules_repair, links_repair;
+    struct streak send_streak, renew_streak, count_streak;
+    struct streak rules_streak, links_streak, address_streak;
+
+    /* Answers to actions, stepped after the list that asked for them. */
+    struct event queue[QUEUE_MAX];
+    size_t queued;
+    bool stepping;
+    struct actions actions;
+
+    struct plan plan; /* as last put into the kernel */
+    struct conntrack_counts counts;
+    instant counts_due; /* when a view may count again */
+
+    struct daemon_event events[EVENTS_KEPT]; /* a ring */
+    uint64_t events_seen;
+
+    struct ctl_view view;
+    struct nft_counters packets[VIPS_MAX];
+    struct status *status; /* allocated when first asked for */
+
+    char why[DAEMON_WHY_BYTES];
+};
+
+/* Takes an event and carries out what the core makes of it. Not to be called
+ * from within a step. */
+void daemon_step(struct daemon *d, const struct event *e);
+
+/* Reads what the links have, for at most a batch each, then steps the timer if
+ * it is due. For loops of our own that hold up the main one. */
+void daemon_pump(struct daemon *d);
+
+/* Opens and watches the heartbeat sockets of `c`; on -errno `out` is empty. */
+int links_open(struct daemon *d, const struct config *c, struct links *out);
+void links_close(struct links *l);
+
+/* Leaves the cluster in order; a second time: ends at once. */
+void daemon_leave(struct daemon *d);
+
+/* Ends the loop after replies under way have been sent. */
+void daemon_exit_soon(struct daemon *d);
+
+/* Logs a fault and keeps the sentence for the one who started or asked us.
+ * Returns `rc`. */
+__attribute__((format(printf, 4, 5)))
+int daemon_fail(struct daemon *d, int rc, const char *subsystem, const char *format, ...);
+
+/* daemon_start.c */
+
+/* Brings everything up, or says why not (d->why) and returns -errno. What was
+ * brought up is for daemon_stop(). */
+int daemon_start(struct daemon *d);
+/* Gives everything back, in whatever state. */
+void daemon_stop(struct daemon *d);
+/* The core's configuration of `c`: MAC, address and datagram size filled in. */
+int daemon_node_config(struct daemon *d, const struct config *c, const struct nft_place *place,
+                       struct node_config *out);
+
+/* daemon_actions.c */
+
+/* Carries out d->actions, which a step at `now` asked for. */
+void daemon_carry_out(struct daemon *d, instant now);
+/* Tells the first failure of a row (`what` cannot be done) and its end. */
+void streak_tell(struct streak *s, int rc, const char *subsystem, const char *what);
+/* Queues an answer for the step after this one. */
+void daemon_answer(struct daemon *d, const struct event *e);
+
+/* daemon_repair.c */
+
+/* Watches the ruleset, links and addresses. 0 or -errno. */
+int daemon_repair_start(struct daemon *d);
+void daemon_repair_stop(struct daemon *d);
+/* Watches d->nft instead of the one before. 0 or -errno. */
+int daemon_rules_watch(struct daemon *d);
+/* Tells the neighbours the VIPs' MACs, now and some times after. */
+void daemon_announce(struct daemon *d);
+/* Tells the core if the links' state is another than it knows. */
+void daemon_links_tell(struct daemon *d);
+
+/* daemon_notes.c */
+
+/* Log line, event list and status line of a note. */
+void daemon_note(struct daemon *d, const struct note *n);
+/* A note as a sentence. */
+void note_text(const struct note *n, char *out, size_t size);
+
+/* daemon_control.c */
+
+extern const struct ctl_ops daemon_ctl_ops;
+/* Writes the status to the log, line by line. */
+void daemon_dump(struct daemon *d);
+/* A fresh status, or NULL without memory. */
+const struct status *daemon_status(struct daemon *d);
+
+/* daemon_rules.c */
+
+/* The live ruleset as nft(8) prints it. 0, or -errno and a sentence in `why`. */
+int daemon_rules(struct daemon *d, struct evbuffer *out, char *why);
+
+/* daemon_reload.c */
+
+/* Goes over to the configuration file as it is now, or leaves everything as it
+ * was: 0, or -errno with a sentence in `why` (256 bytes). */
+int daemon_reload(struct daemon *d, char *why);
+
+#endif

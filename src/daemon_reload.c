@@ -1,0 +1,217 @@
+/*
+ * Going over to a changed configuration.
+ *
+ * Everything new is opened beside the old; only when nothing is missing is the
+ * kernel touched: addresses of VIPs that went go first, then the tables are
+ * replaced in one batch, then new addresses come. If the kernel refuses, the old
+ * state is put back. What did not change is left alone.
+ */
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon_private.h"
+#include "io/conf.h"
+#include "io/notify.h"
+
+enum { WHY_BYTES = 256 };
+
+/* The configuration to be, and what belongs to it. */
+struct reload {
+    struct config config;
+    struct node_config node_config;
+    struct nft_place place[VIPS_MAX];
+    struct vipset *vipset;
+    struct nft *nft;
+    struct links links;
+    bool vips_differ, udp_differ;
+    char *why;
+};
+
+struct faults {
+    unsigned count;
+    char first[WHY_BYTES];
+};
+
+static void fault_take(void *arg, const char *fault)
+{
+    struct faults *f = arg;
+    log_error("conf", "%s", fault);
+    if (f->count++ == 0)
+        snprintf(f->first, sizeof f->first, "%s", fault);
+}
+
+static int reload_read(struct daemon *d, struct reload *r)
+{
+    struct faults faults = {0};
+    if (conf_load(d->config_path, &r->config, fault_take, &faults) != 0) {
+        if (faults.count > 1)
+            snprintf(r->why, WHY_BYTES, "%.200s (and %u more faults)", faults.first,
+                     faults.count - 1);
+        else
+            snprintf(r->why, WHY_BYTES, "%s", faults.first);
+        return -EINVAL;
+    }
+    const char *obstacle = conf_reload_obstacle(&d->config, &r->config);
+    if (obstacle == NULL && (strcmp(d->config.control_socket, r->config.control_socket) != 0 ||
+                             strcmp(d->config.control_group, r->config.control_group) != 0))
+        obstacle = "control.socket and control.group need a restart";
+    if (obstacle != NULL) {
+        snprintf(r->why, WHY_BYTES, "%s", obstacle);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static bool vips_differ(const struct config *a, const struct config *b)
+{
+    /* Padding may differ too: a needless replacement hurts nobody. */
+    return a->vips != b->vips || a->lease != b->lease ||
+           memcmp(a->vip, b->vip, a->vips * sizeof *a->vip) != 0;
+}
+
+static bool udp_differs(const struct config *a, const struct config *b)
+{
+    return a->port != b->port || a->heartbeat_links != b->heartbeat_links ||
+           a->peers != b->peers ||
+           memcmp(a->heartbeat_link, b->heartbeat_link, sizeof a->heartbeat_link) != 0 ||
+           memcmp(&a->group, &b->group, sizeof a->group) != 0 ||
+           memcmp(a->peer, b->peer, a->peers * sizeof *a->peer) != 0;
+}
+
+static int refusal(struct reload *r, int rc, const char *what)
+{
+    snprintf(r->why, WHY_BYTES, "%s: %s", what, strerror(-rc));
+    return rc;
+}
+
+/* Opens what is new. Changes nothing. */
+static int reload_open(struct daemon *d, struct reload *r)
+{
+    char missing[IFNAME_BYTES_MAX + 1] = "";
+    r->vips_differ = vips_differ(&d->config, &r->config);
+    r->udp_differ = udp_differs(&d->config, &r->config);
+    memcpy(r->place, d->place, sizeof r->place);
+    if (r->vips_differ) {
+        int rc = vipset_open(&r->vipset, d->rtnl, &r->config, r->place, missing);
+        if (rc < 0 && missing[0] != '\0') {
+            snprintf(r->why, WHY_BYTES, "vips: there is no interface %s: create it, or name one "
+                     "of `ip link`", missing);
+            return rc;
+        }
+        if (rc < 0)
+            return refusal(r, rc, "cannot read the VIPs' interfaces");
+        rc = nft_open(&r->nft, &r->config, r->place);
+        if (rc < 0)
+            return refusal(r, rc, "cannot open nftables");
+    }
+    int rc = daemon_node_config(d, &r->config, r->place, &r->node_config);
+    if (rc < 0) {
+        snprintf(r->why, WHY_BYTES, "%s", d->why);
+        return rc;
+    }
+    if (r->udp_differ)
+        rc = links_open(d, &r->config, &r->links);
+    return rc < 0 ? refusal(r, rc, "cannot open the heartbeat sockets") : 0;
+}
+
+static void reload_kernel_undo(struct daemon *d)
+{
+    unsigned repaired;
+    nft_lost(d->nft);
+    int rc = nft_apply(d->nft, &d->plan);
+    if (rc == 0)
+        rc = vipset_apply(d->vipset, &repaired);
+    if (rc < 0)
+        log_error("daemon", "cannot put the old state back (%s): trying again", strerror(-rc));
+}
+
+static int reload_kernel(struct daemon *d, struct reload *r)
+{
+    unsigned repaired;
+    if (!r->vips_differ)
+        return 0;
+    int rc = vipset_recover(r->vipset);
+    if (rc == 0)
+        rc = nft_apply(r->nft, &d->plan);
+    if (rc == 0)
+        rc = vipset_apply(r->vipset, &repaired);
+    if (rc < 0) {
+        reload_kernel_undo(d);
+        return refusal(r, rc, "the kernel refuses the new VIPs");
+    }
+    struct nft *old = d->nft;
+    d->nft = r->nft;
+    r->nft = NULL;
+    rc = daemon_rules_watch(d);
+    if (rc < 0)
+        log_error("nft", "cannot watch the ruleset: %s", strerror(-rc));
+    nft_close(old);
+    vipset_close(d->vipset);
+    d->vipset = r->vipset;
+    r->vipset = NULL;
+    memcpy(d->place, r->place, sizeof d->place);
+    return 0;
+}
+
+static void reload_tell(struct daemon *d, struct reload *r)
+{
+    if (d->config.realtime != r->config.realtime)
+        log_info("conf", "heartbeat.realtime counts from the next start");
+    if (r->udp_differ) {
+        links_close(&d->links);
+        d->links = r->links;
+        r->links = (struct links){0};
+    }
+    d->config = r->config;
+    d->node_config = r->node_config;
+    daemon_step(d, &(struct event){.kind = EVENT_RELOAD, .reload = &d->node_config});
+    if (!r->vips_differ)
+        return;
+    d->counts_due = INSTANT_PAST;
+    daemon_links_tell(d);
+    daemon_announce(d);
+}
+
+static int reload_try(struct daemon *d, struct reload *r)
+{
+    int rc = reload_read(d, r);
+    if (rc == 0)
+        rc = reload_open(d, r);
+    if (rc == 0)
+        rc = reload_kernel(d, r);
+    return rc;
+}
+
+int daemon_reload(struct daemon *d, char *why)
+{
+    why[0] = '\0';
+    if (d->leaving || d->ended) {
+        snprintf(why, WHY_BYTES, "this node is leaving the cluster");
+        return -EBUSY;
+    }
+    struct reload *r = calloc(1, sizeof *r);
+    if (r == NULL) {
+        snprintf(why, WHY_BYTES, "not enough memory");
+        return -ENOMEM;
+    }
+    r->why = why;
+    notify_send(NOTIFY_RELOADING, NULL);
+    int rc = reload_try(d, r);
+    if (rc == 0) {
+        reload_tell(d, r);
+        log_info("conf", "reloaded %s", d->config_path);
+    } else {
+        log_error("conf", "not reloaded, everything stays as it was: %s", why);
+    }
+    notify_send(NOTIFY_READY, NULL);
+    links_close(&r->links);
+    if (r->nft != NULL)
+        nft_close(r->nft);
+    if (r->vipset != NULL)
+        vipset_close(r->vipset);
+    sodium_memzero(r, sizeof *r);
+    free(r);
+    return rc;
+}

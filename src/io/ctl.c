@@ -1,0 +1,496 @@
+/*
+ * The control server: evhttp on a unix socket. One table of routes says what
+ * there is; ctl_request.c reads a request against it, ctl_json.c renders the
+ * answers, and what changes something goes to the daemon through ctl_ops.
+ *
+ * A daemon that must not miss a heartbeat guards itself against its clients:
+ * headers, bodies and the number of connections are limited, an idle
+ * connection is closed after IDLE_SECONDS and any connection after
+ * LIFETIME_SECONDS. evhttp does not tell when a connection ends, so each one's
+ * bufferevent is held here by a reference; evhttp takes its callbacks off when
+ * it lets go of it, which is how the sweep knows.
+ */
+#include "ctl.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "ctl_json.h"
+#include "ctl_request.h"
+#include "ctl_socket.h"
+#include "log.h"
+
+enum {
+    CONNECTIONS_MAX = 32,
+    IDLE_SECONDS = 5,
+    LIFETIME_SECONDS = 30,
+    HEADER_BYTES_MAX = 8192,
+};
+
+struct connection {
+    struct bufferevent *bev; /* our reference; NULL: free slot */
+    unsigned age;            /* ticks of a second */
+};
+
+struct ctl {
+    struct evhttp *http;
+    struct evconnlistener *listener; /* http's, freed with it */
+    struct event *tick;              /* pending while a slot is taken */
+    struct ctl_socket socket;
+    const struct ctl_ops *ops;
+    void *arg;
+    bool paused;                     /* no free slot: not accepting */
+    struct connection connection[CONNECTIONS_MAX];
+};
+
+/* One request being answered. */
+struct exchange {
+    struct ctl *ctl;
+    struct evhttp_request *http;
+};
+
+/* ------------------------------------------------------------ connections */
+
+static const struct timeval one_second = {1, 0};
+
+/* Lets go of what evhttp has closed; returns the slots still taken. */
+static size_t connections_sweep(struct ctl *c)
+{
+    size_t taken = 0;
+
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *k = &c->connection[i];
+        bufferevent_event_cb callback = NULL;
+        if (k->bev == NULL)
+            continue;
+        bufferevent_getcb(k->bev, NULL, NULL, &callback, NULL);
+        if (callback != NULL) {
+            taken++;
+            continue;
+        }
+        bufferevent_decref(k->bev);
+        k->bev = NULL;
+    }
+    return taken;
+}
+
+static void accepting_set(struct ctl *c, bool on)
+{
+    if (on == !c->paused)
+        return;
+    c->paused = !on;
+    if (on)
+        evconnlistener_enable(c->listener);
+    else
+        evconnlistener_disable(c->listener);
+}
+
+static void tick_fired(evutil_socket_t fd, short what, void *arg)
+{
+    struct ctl *c = arg;
+    size_t taken;
+
+    (void)fd;
+    (void)what;
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *k = &c->connection[i];
+        if (k->bev != NULL && ++k->age == LIFETIME_SECONDS)
+            bufferevent_trigger_event(k->bev, BEV_EVENT_TIMEOUT | BEV_EVENT_READING, 0);
+    }
+    taken = connections_sweep(c);
+    accepting_set(c, taken < CONNECTIONS_MAX);
+    if (taken > 0)
+        event_add(c->tick, &one_second);
+}
+
+/* evhttp asks for a bufferevent: a connection has been accepted. */
+static struct bufferevent *connection_new(struct event_base *base, void *arg)
+{
+    struct ctl *c = arg;
+    /* Closed with its last reference: a descriptor must not be used again
+     * while events of it are pending. */
+    struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    size_t taken = connections_sweep(c);
+
+    if (bev == NULL)
+        return NULL;
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *k = &c->connection[i];
+        if (k->bev != NULL)
+            continue;
+        bufferevent_incref(bev);
+        *k = (struct connection){.bev = bev};
+        taken++;
+        break;
+    }
+    if (taken == CONNECTIONS_MAX) {
+        log_warn("ctl", "%d control connections are open: no more for now", CONNECTIONS_MAX);
+        accepting_set(c, false);
+    }
+    if (!event_pending(c->tick, EV_TIMEOUT, NULL))
+        event_add(c->tick, &one_second);
+    return bev;
+}
+
+/* accept(2) failed, most likely for want of descriptors: try again in a second. */
+static void accept_failed(struct evconnlistener *listener, void *arg)
+{
+    struct ctl *c = arg;
+
+    (void)listener;
+    log_warn("ctl", "cannot accept a control connection: %s", strerror(errno));
+    accepting_set(c, false);
+    event_add(c->tick, &one_second);
+}
+
+/* ---------------------------------------------------------------- replies */
+
+static void reply_send(const struct exchange *x, int status, const char *type,
+                       struct evbuffer *body)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(x->http);
+
+    evhttp_add_header(headers, "Content-Type", type);
+    evhttp_add_header(headers, "Cache-Control", "no-store");
+    evhttp_send_reply(x->http, status, NULL, body);
+}
+
+/* Takes the reference of `json`; NULL means that memory was short. */
+static void reply_json(const struct exchange *x, int status, json_t *json)
+{
+    struct evbuffer *body = evbuffer_new();
+
+    if (body == NULL || ctl_json_write(json, body) != 0 || evbuffer_add(body, "\n", 1) != 0)
+        evhttp_send_error(x->http, HTTP_INTERNAL, NULL);
+    else
+        reply_send(x, status, "application/json", body);
+    if (body != NULL)
+        evbuffer_free(body);
+    json_decref(json);
+}
+
+static void reply_error(const struct exchange *x, int status, const char *why)
+{
+    reply_json(x, status, json_pack("{s:o}", "error", ctl_json_text(why)));
+}
+
+/* What an -errno of the daemon is in HTTP. */
+static int error_status(int rc)
+{
+    static const struct {
+        int error, status;
+    } known[] = {
+        {-EINVAL, 400}, {-EPERM, 403},    {-EACCES, 403}, {-ENOENT, 404},
+        {-EBUSY, 409},  {-EALREADY, 409}, {-EEXIST, 409}, {-EAGAIN, 503},
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].error == rc)
+            return known[i].status;
+    return 500;
+}
+
+/* ------------------------------------------------------------------ pages */
+
+static const struct ctl_view *exchange_view(const struct exchange *x)
+{
+    const struct ctl_view *v = x->ctl->ops->view(x->ctl->arg);
+
+    assert(v != NULL && v->config != NULL && v->status != NULL);
+    return v;
+}
+
+static void answer_status(void *context, const struct ctl_request *r)
+{
+    (void)r;
+    reply_json(context, HTTP_OK, ctl_json_status(exchange_view(context)));
+}
+
+static void answer_members(void *context, const struct ctl_request *r)
+{
+    (void)r;
+    reply_json(context, HTTP_OK, ctl_json_members(exchange_view(context)));
+}
+
+static void answer_vips(void *context, const struct ctl_request *r)
+{
+    (void)r;
+    reply_json(context, HTTP_OK, ctl_json_vips(exchange_view(context)));
+}
+
+static void answer_version(void *context, const struct ctl_request *r)
+{
+    (void)r;
+    reply_json(context, HTTP_OK, ctl_json_version(exchange_view(context)));
+}
+
+static void answer_buckets(void *context, const struct ctl_request *r)
+{
+    const struct exchange *x = context;
+    struct evbuffer *body = evbuffer_new();
+
+    (void)r;
+    if (body == NULL || ctl_json_buckets(exchange_view(x), body) != 0)
+        evhttp_send_error(x->http, HTTP_INTERNAL, NULL);
+    else
+        reply_send(x, HTTP_OK, "application/json", body);
+    if (body != NULL)
+        evbuffer_free(body);
+}
+
+/* The VIP that was asked for, or the first of the client's family; -1: none. */
+static int vip_find(const struct config *c, const struct ctl_request *r)
+{
+    for (size_t i = 0; i < c->vips; i++) {
+        const struct address *a = &c->vip[i].address;
+        size_t bytes = a->family == FAMILY_IP4 ? 4 : 16;
+        if (a->family != r->address.family)
+            continue;
+        if (r->vip.family == FAMILY_NONE ||
+            (r->vip.family == a->family && memcmp(r->vip.byte, a->byte, bytes) == 0))
+            return (int)i;
+    }
+    return -1;
+}
+
+static void answer_which(void *context, const struct ctl_request *r)
+{
+    const struct exchange *x = context;
+    const struct ctl_view *v = exchange_view(x);
+    int vip = vip_find(v->config, r);
+
+    if (vip >= 0)
+        reply_json(x, HTTP_OK, ctl_json_which(v, &r->address, (size_t)vip));
+    else if (r->vip.family == FAMILY_NONE)
+        reply_error(x, HTTP_NOTFOUND, r->address.family == FAMILY_IP4
+                                          ? "no virtual address here is IPv4"
+                                          : "no virtual address here is IPv6");
+    else if (r->vip.family != r->address.family)
+        reply_error(x, HTTP_BADREQUEST, "one of the two addresses is IPv4 and the other IPv6");
+    else
+        reply_error(x, HTTP_NOTFOUND, "that is no virtual address of this cluster");
+}
+
+static void answer_rules(void *context, const struct ctl_request *r)
+{
+    const struct exchange *x = context;
+    struct evbuffer *body = evbuffer_new();
+    char why[CTL_WHY_BYTES] = "";
+    int rc;
+
+    (void)r;
+    if (body == NULL) {
+        evhttp_send_error(x->http, HTTP_INTERNAL, NULL);
+        return;
+    }
+    rc = x->ctl->ops->rules(x->ctl->arg, body, why);
+    if (rc == 0)
+        reply_send(x, HTTP_OK, "text/plain; charset=utf-8", body);
+    else
+        reply_error(x, error_status(rc), *why != '\0' ? why : strerror(-rc));
+    evbuffer_free(body);
+}
+
+/* ---------------------------------------------------------------- changes */
+
+/* Who asked, for the log. */
+static void peer_text(const struct exchange *x, char *out, size_t size)
+{
+    struct evhttp_connection *connection = evhttp_request_get_connection(x->http);
+    int fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
+    struct ucred cred;
+    socklen_t length = sizeof cred;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &length) == 0)
+        snprintf(out, size, "uid %u gid %u pid %d", cred.uid, cred.gid, (int)cred.pid);
+    else
+        snprintf(out, size, "an unknown peer");
+}
+
+/* Logs who wanted what and what came of it, and answers. */
+static void change_finish(const struct exchange *x, const struct ctl_request *r, int rc,
+                          const char *why)
+{
+    const char *verb = r->route->path + strlen("/v1/");
+    const char *blank = r->node[0] != '\0' ? " " : "";
+    char peer[64];
+
+    peer_text(x, peer, sizeof peer);
+    if (rc == 0) {
+        log_info("ctl", "%s%s%s by %s", verb, blank, r->node, peer);
+        reply_json(x, HTTP_OK, json_pack("{s:b, s:s}", "ok", 1, "done", verb));
+        return;
+    }
+    if (*why == '\0')
+        why = strerror(-rc);
+    log_info("ctl", "%s%s%s by %s refused: %s", verb, blank, r->node, peer, why);
+    reply_error(x, error_status(rc), why);
+}
+
+static void change_control(const struct exchange *x, const struct ctl_request *r,
+                           enum control_verb verb)
+{
+    char why[CTL_WHY_BYTES] = "";
+    const char *member = r->node[0] != '\0' ? r->node : NULL;
+
+    change_finish(x, r, x->ctl->ops->control(x->ctl->arg, verb, member, why), why);
+}
+
+static void answer_drain(void *context, const struct ctl_request *r)
+{
+    change_control(context, r, CONTROL_DRAIN);
+}
+
+static void answer_undrain(void *context, const struct ctl_request *r)
+{
+    change_control(context, r, CONTROL_UNDRAIN);
+}
+
+static void answer_forget(void *context, const struct ctl_request *r)
+{
+    change_control(context, r, CONTROL_FORGET);
+}
+
+static void answer_leave(void *context, const struct ctl_request *r)
+{
+    const struct exchange *x = context;
+    char why[CTL_WHY_BYTES] = "";
+
+    change_finish(x, r, x->ctl->ops->leave(x->ctl->arg, why), why);
+}
+
+static void answer_reload(void *context, const struct ctl_request *r)
+{
+    const struct exchange *x = context;
+    char why[CTL_WHY_BYTES] = "";
+
+    change_finish(x, r, x->ctl->ops->reload(x->ctl->arg, why), why);
+}
+
+static const struct ctl_route routes[] = {
+    {"/v1/status", CTL_GET, 0, answer_status},
+    {"/v1/members", CTL_GET, 0, answer_members},
+    {"/v1/vips", CTL_GET, 0, answer_vips},
+    {"/v1/buckets", CTL_GET, 0, answer_buckets},
+    {"/v1/version", CTL_GET, 0, answer_version},
+    {"/v1/rules", CTL_GET, 0, answer_rules},
+    {"/v1/which", CTL_GET, CTL_ARG_ADDRESS | CTL_ARG_VIP, answer_which},
+    {"/v1/drain", CTL_POST, CTL_ARG_NODE, answer_drain},
+    {"/v1/undrain", CTL_POST, CTL_ARG_NODE, answer_undrain},
+    {"/v1/forget", CTL_POST, CTL_ARG_NODE_REQUIRED, answer_forget},
+    {"/v1/leave", CTL_POST, 0, answer_leave},
+    {"/v1/reload", CTL_POST, 0, answer_reload},
+};
+
+static void request_arrived(struct evhttp_request *http, void *arg)
+{
+    struct exchange x = {.ctl = arg, .http = http};
+    struct evbuffer *input = evhttp_request_get_input_buffer(http);
+    size_t length = evbuffer_get_length(input);
+    enum ctl_method method = evhttp_request_get_command(http) == EVHTTP_REQ_GET    ? CTL_GET
+                             : evhttp_request_get_command(http) == EVHTTP_REQ_POST ? CTL_POST
+                                                                                   : CTL_OTHER;
+    const void *body = length > 0 ? evbuffer_pullup(input, -1) : NULL;
+    char why[CTL_WHY_BYTES];
+    struct ctl_request r;
+    int status;
+
+    status = ctl_request_parse(routes, sizeof routes / sizeof *routes, method,
+                               evhttp_request_get_uri(http), body, body != NULL ? length : 0, &r,
+                               why);
+    if (status == HTTP_OK) {
+        r.route->answer(&x, &r);
+        return;
+    }
+    if (status == HTTP_BADMETHOD)
+        evhttp_add_header(evhttp_request_get_output_headers(http), "Allow",
+                          r.route->method == CTL_GET ? "GET" : "POST");
+    if (evhttp_request_get_command(http) == EVHTTP_REQ_HEAD)
+        evhttp_send_reply(http, status, NULL, NULL); /* a body would not belong */
+    else
+        reply_error(&x, status, why);
+}
+
+/* ------------------------------------------------------------ open, close */
+
+int ctl_open(struct ctl **out, struct event_base *base, const struct config *config,
+             const struct ctl_ops *ops, void *arg)
+{
+    struct ctl *c = calloc(1, sizeof *c);
+    int rc;
+
+    if (c == NULL)
+        return -ENOMEM;
+    c->ops = ops;
+    c->arg = arg;
+    c->socket.fd = -1;
+    rc = ctl_socket_open(&c->socket, config->control_socket, config->control_group);
+    if (rc != 0)
+        goto fail;
+    rc = -ENOMEM;
+    c->tick = evtimer_new(base, tick_fired, c);
+    c->http = evhttp_new(base);
+    if (c->tick == NULL || c->http == NULL)
+        goto fail;
+    evhttp_set_gencb(c->http, request_arrived, c);
+    evhttp_set_bevcb(c->http, connection_new, c);
+    evhttp_set_timeout(c->http, IDLE_SECONDS);
+    evhttp_set_max_headers_size(c->http, HEADER_BYTES_MAX);
+    evhttp_set_max_body_size(c->http, CTL_BODY_BYTES_MAX);
+    evhttp_set_default_content_type(c->http, "application/json");
+    /* All methods come here, so that a wrong one is told which is right. */
+    evhttp_set_allowed_methods(c->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD |
+                                            EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+                                            EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
+    c->listener = evconnlistener_new(base, NULL, NULL,
+                                     LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0,
+                                     c->socket.fd);
+    if (c->listener == NULL)
+        goto fail;
+    c->socket.fd = -1; /* the listener's now */
+    if (evhttp_bind_listener(c->http, c->listener) == NULL) {
+        evconnlistener_free(c->listener);
+        goto fail;
+    }
+    evconnlistener_set_error_cb(c->listener, accept_failed);
+    /* A client that goes away amid an answer must not end the daemon. */
+    signal(SIGPIPE, SIG_IGN);
+    *out = c;
+    return 0;
+fail:
+    if (c->socket.path[0] != '\0')
+        ctl_socket_unlink(&c->socket);
+    if (c->socket.fd >= 0)
+        close(c->socket.fd);
+    if (c->http != NULL)
+        evhttp_free(c->http);
+    if (c->tick != NULL)
+        event_free(c->tick);
+    free(c);
+    return rc;
+}
+
+void ctl_close(struct ctl *c)
+{
+    if (c == NULL)
+        return;
+    ctl_socket_unlink(&c->socket);
+    evhttp_free(c->http); /* with its connections and the listener */
+    connections_sweep(c);
+    event_free(c->tick);
+    free(c);
+}

@@ -1,0 +1,384 @@
+/*
+ * Table inet: which packets to a VIP come in.
+ *
+ * Per VIP vN. The early chain runs before conntrack: it looks the packet's
+ * bucket up, once, in the map vN_class, whose values are chains. A bucket that
+ * is not in the map is another's: dropped, at next to no cost. The chains leave
+ * the class in a few bits of the packet mark. The late chain runs after
+ * conntrack, takes the bits away again, and judges by the flow's state. One map
+ * and one lookup, for two would not be atomic while a bucket moves.
+ *
+ * The lease is a set of one element, the VIP itself, that times out: without
+ * it OWN and ADOPT fall through to LINGER, which lets no new flow in, whatever
+ * has become of the daemon.
+ *
+ * Dependencies (nft_rule_need) stand where nft puts them, so that its listing
+ * of our rules is short and loads again.
+ */
+#include "nft_tables.h"
+
+#include <assert.h>
+#include <linux/icmp.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    MARK_OWN = 0x10000,
+    MARK_ADOPT = 0x20000,
+    MARK_LINGER = 0x30000,
+    PRIORITY_RAW = -300,       /* before conntrack (-200) */
+    PRIORITY_MANGLE = -150,
+    PRIORITY_EARLY_CT = PRIORITY_MANGLE - 10, /* early_drop = false: after conntrack */
+};
+
+_Static_assert((MARK_LINGER & NFT_MARK_MASK) == MARK_LINGER, "marks stay within the mask");
+
+void nft_layout_init(struct nft_layout *l, const struct config *c, const struct nft_place *place)
+{
+    assert(c->vips <= VIPS_MAX);
+    memset(l, 0, sizeof *l);
+    l->buckets = c->buckets;
+    l->lease = c->lease;
+    l->vips = c->vips;
+    memcpy(l->vip, c->vip, c->vips * sizeof *c->vip);
+    memcpy(l->place, place, c->vips * sizeof *place);
+}
+
+const char *nft_name(char out[NFT_NAME_BYTES], size_t vip, const char *noun)
+{
+    snprintf(out, NFT_NAME_BYTES, "v%zu_%s", vip, noun);
+    return out;
+}
+
+void nft_tables_rule(struct nft_sink *s, struct nft_rule *r)
+{
+    nft_rule_init(r, s->now_table, s->now_chain);
+}
+
+void nft_tables_end(struct nft_sink *s, struct nft_rule *r)
+{
+    if (r->error != 0 && s->error == 0)
+        s->error = r->error;
+    if (r->error == 0)
+        s->rule(s, r);
+    nft_rule_free(r);
+}
+
+static void tell_chain(struct nft_sink *s, const char *name)
+{
+    s->now_chain = name;
+    s->chain(s, name, NULL);
+}
+
+/* A rule that consists of one phrase. */
+static void tell_goto(struct nft_sink *s, const char *chain)
+{
+    struct nft_rule r;
+
+    nft_tables_rule(s, &r);
+    nft_rule_goto(&r, chain);
+    nft_tables_end(s, &r);
+}
+
+static void tell_unmark(struct nft_sink *s)
+{
+    struct nft_rule r;
+
+    nft_tables_rule(s, &r);
+    nft_rule_mark_set(&r, NFT_MARK_MASK, 0);
+    nft_tables_end(s, &r);
+}
+
+static void tell_counted_accept(struct nft_sink *s, const char *counter)
+{
+    struct nft_rule r;
+
+    nft_tables_rule(s, &r);
+    nft_rule_count(&r, counter);
+    nft_rule_accept(&r);
+    nft_tables_end(s, &r);
+}
+
+/* ---- before conntrack ------------------------------------------------------- */
+
+/* OWN and ADOPT: the class, if the lease runs; else as LINGER. */
+static void tell_claim(struct nft_sink *s, size_t vip, const char *noun, uint32_t mark)
+{
+    enum family family = s->layout->vip[vip].address.family;
+    char name[NFT_NAME_BYTES], lease[NFT_NAME_BYTES], linger[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    tell_chain(s, nft_name(name, vip, noun));
+    nft_tables_rule(s, &r);
+    nft_rule_need(&r, NEED_NFPROTO, family);
+    nft_rule_daddr_in(&r, family, nft_name(lease, vip, "lease"));
+    nft_rule_mark_set(&r, NFT_MARK_MASK, mark);
+    nft_rule_accept(&r);
+    nft_tables_end(s, &r);
+    tell_goto(s, nft_name(linger, vip, "linger"));
+}
+
+/* LINGER: a frame to our own MAC was forwarded by the member that releases the
+ * bucket to us; it is judged as if we had it already. */
+static void tell_linger(struct nft_sink *s, size_t vip)
+{
+    enum family family = s->layout->vip[vip].address.family;
+    char name[NFT_NAME_BYTES], lease[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    tell_chain(s, nft_name(name, vip, "linger"));
+    nft_tables_rule(s, &r);
+    nft_rule_ether_daddr(&r, &s->layout->place[vip].own);
+    nft_rule_need(&r, NEED_ETHERTYPE, family);
+    nft_rule_daddr_in(&r, family, nft_name(lease, vip, "lease"));
+    nft_rule_mark_set(&r, NFT_MARK_MASK, MARK_ADOPT);
+    nft_rule_accept(&r);
+    nft_tables_end(s, &r);
+
+    nft_tables_rule(s, &r);
+    nft_rule_mark_set(&r, NFT_MARK_MASK, MARK_LINGER);
+    nft_rule_accept(&r);
+    nft_tables_end(s, &r);
+}
+
+static void tell_early(struct nft_sink *s, size_t vip)
+{
+    const struct vip_config *v = &s->layout->vip[vip];
+    enum family family = v->address.family;
+    char name[NFT_NAME_BYTES], map[NFT_NAME_BYTES], foreign[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    tell_chain(s, nft_name(name, vip, "early"));
+    if (family == FAMILY_IP6) {
+        /* Neighbour discovery is every node's own affair. */
+        nft_tables_rule(s, &r);
+        nft_rule_need(&r, NEED_NFPROTO, family);
+        nft_rule_icmp_type_in(&r, family, "icmpv6_nd");
+        nft_rule_accept(&r);
+        nft_tables_end(s, &r);
+    }
+    /* Errors come from routers, not clients: RELATED decides who keeps them. */
+    nft_tables_rule(s, &r);
+    nft_rule_need(&r, NEED_NFPROTO, family);
+    nft_rule_icmp_type_in(&r, family, family == FAMILY_IP4 ? "icmp_error" : "icmpv6_error");
+    nft_rule_mark_set(&r, NFT_MARK_MASK, MARK_LINGER);
+    nft_rule_accept(&r);
+    nft_tables_end(s, &r);
+
+    nft_tables_rule(s, &r);
+    nft_rule_need(&r, NEED_NFPROTO, family);
+    nft_rule_bucket_vmap(&r, v, s->layout->buckets, nft_name(map, vip, "class"));
+    nft_tables_end(s, &r);
+
+    nft_tables_rule(s, &r);
+    nft_rule_count(&r, nft_name(foreign, vip, "foreign"));
+    nft_rule_drop(&r);
+    nft_tables_end(s, &r);
+}
+
+/* ---- after conntrack -------------------------------------------------------- */
+
+/* Everything comes in; the TCP stack resets what it does not know. */
+static void tell_late_own(struct nft_sink *s, size_t vip)
+{
+    char name[NFT_NAME_BYTES], orphan[NFT_NAME_BYTES], accepted[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    tell_chain(s, nft_name(name, vip, "t_own"));
+    tell_unmark(s);
+    nft_tables_rule(s, &r);
+    nft_rule_tcp_syn(&r, false);
+    nft_rule_ct_state(&r, NF_CT_STATE_BIT(IP_CT_NEW), "new");
+    nft_rule_count(&r, nft_name(orphan, vip, "orphan"));
+    nft_tables_end(s, &r);
+    tell_counted_accept(s, nft_name(accepted, vip, "accepted"));
+}
+
+/* Of TCP that we do not know only SYNs: with nf_conntrack_tcp_loose a segment
+ * from the middle of another member's flow is "new" as well. */
+static void tell_late_adopt(struct nft_sink *s, size_t vip)
+{
+    char name[NFT_NAME_BYTES], accepted[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    nft_name(accepted, vip, "accepted");
+    tell_chain(s, nft_name(name, vip, "t_adopt"));
+    tell_unmark(s);
+    nft_tables_rule(s, &r);
+    nft_rule_ct_state(&r, NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED),
+                      "established,related");
+    nft_rule_count(&r, accepted);
+    nft_rule_accept(&r);
+    nft_tables_end(s, &r);
+
+    nft_tables_rule(s, &r);
+    nft_rule_tcp_syn(&r, false);
+    nft_rule_drop(&r);
+    nft_tables_end(s, &r);
+    tell_counted_accept(s, accepted);
+}
+
+static void tell_late_linger(struct nft_sink *s, size_t vip)
+{
+    uint8_t icmp = s->layout->vip[vip].address.family == FAMILY_IP4 ? IPPROTO_ICMP
+                                                                    : IPPROTO_ICMPV6;
+    char name[NFT_NAME_BYTES], accepted[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    nft_name(accepted, vip, "accepted");
+    tell_chain(s, nft_name(name, vip, "t_linger"));
+    tell_unmark(s);
+    nft_tables_rule(s, &r);
+    nft_rule_ct_state(&r, NF_CT_STATE_BIT(IP_CT_ESTABLISHED), "established");
+    nft_rule_tcp_syn(&r, false);
+    nft_rule_count(&r, accepted);
+    nft_rule_accept(&r);
+    nft_tables_end(s, &r);
+
+    nft_tables_rule(s, &r);
+    nft_rule_l4proto(&r, true, icmp);
+    nft_rule_ct_state(&r, NF_CT_STATE_BIT(IP_CT_RELATED), "related");
+    nft_rule_count(&r, accepted);
+    nft_rule_accept(&r);
+    nft_tables_end(s, &r);
+
+    nft_tables_rule(s, &r);
+    nft_rule_drop(&r);
+    nft_tables_end(s, &r);
+}
+
+static void tell_late(struct nft_sink *s, size_t vip)
+{
+    static const struct {
+        uint32_t mark;
+        const char *noun;
+    } way[] = {{MARK_OWN, "t_own"}, {MARK_ADOPT, "t_adopt"}, {MARK_LINGER, "t_linger"}};
+    char name[NFT_NAME_BYTES], chain[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    tell_late_own(s, vip);
+    tell_late_adopt(s, vip);
+    tell_late_linger(s, vip);
+    tell_chain(s, nft_name(name, vip, "late"));
+    for (size_t i = 0; i < sizeof way / sizeof *way; i++) {
+        nft_tables_rule(s, &r);
+        nft_rule_mark_is(&r, NFT_MARK_MASK, way[i].mark);
+        nft_rule_goto(&r, nft_name(chain, vip, way[i].noun));
+        nft_tables_end(s, &r);
+    }
+}
+
+/* ---- the hooks -------------------------------------------------------------- */
+
+/* From a base chain, a VIP's packets to its chain. The interface is named, so
+ * that a host's flows to its own VIP, over lo, are left alone. */
+static void tell_dispatch(struct nft_sink *s, size_t vip, const char *noun)
+{
+    const struct vip_config *v = &s->layout->vip[vip];
+    char chain[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    nft_tables_rule(s, &r);
+    nft_rule_iifname(&r, v->interface);
+    nft_rule_need(&r, NEED_NFPROTO, v->address.family);
+    nft_rule_daddr(&r, &v->address);
+    nft_rule_goto(&r, nft_name(chain, vip, noun));
+    nft_tables_end(s, &r);
+}
+
+static void tell_prerouting(struct nft_sink *s, const char *name, int priority)
+{
+    struct nft_hook hook = {"prerouting", NF_INET_PRE_ROUTING, priority, NULL};
+
+    s->now_chain = name;
+    s->chain(s, name, &hook);
+}
+
+static void tell_hooks(struct nft_sink *s)
+{
+    const struct nft_layout *l = s->layout;
+
+    tell_prerouting(s, "early", PRIORITY_RAW);
+    for (size_t i = 0; i < l->vips; i++)
+        if (l->vip[i].early_drop)
+            tell_dispatch(s, i, "early");
+    tell_prerouting(s, "early_ct", PRIORITY_EARLY_CT);
+    for (size_t i = 0; i < l->vips; i++)
+        if (!l->vip[i].early_drop)
+            tell_dispatch(s, i, "early");
+    tell_prerouting(s, "late", PRIORITY_MANGLE);
+    for (size_t i = 0; i < l->vips; i++)
+        tell_dispatch(s, i, "late");
+}
+
+static void tell_counters(struct nft_sink *s, const char *const *nouns, size_t count)
+{
+    char name[NFT_NAME_BYTES];
+
+    for (size_t vip = 0; vip < s->layout->vips; vip++)
+        for (size_t i = 0; i < count; i++)
+            s->counter(s, nft_name(name, vip, nouns[i]));
+}
+
+static void tell_vip_sets(struct nft_sink *s, const char *map, enum nft_set_kind kind)
+{
+    char name[NFT_NAME_BYTES];
+
+    for (size_t vip = 0; vip < s->layout->vips; vip++) {
+        struct nft_set_spec lease = {.kind = NFT_SET_LEASE, .vip = vip};
+        struct nft_set_spec buckets = {.kind = kind, .vip = vip};
+
+        lease.name = nft_name(name, vip, "lease");
+        s->set(s, &lease);
+        buckets.name = nft_name(name, vip, map);
+        s->set(s, &buckets);
+    }
+}
+
+static void tell_icmp_sets(struct nft_sink *s)
+{
+    static const uint8_t error4[] = {ICMP_DEST_UNREACH, ICMP_TIME_EXCEEDED, ICMP_PARAMETERPROB};
+    static const uint8_t error6[] = {ICMP6_DST_UNREACH, ICMP6_PACKET_TOO_BIG,
+                                     ICMP6_TIME_EXCEEDED, ICMP6_PARAM_PROB};
+    static const uint8_t nd[] = {ND_ROUTER_SOLICIT, ND_ROUTER_ADVERT, ND_NEIGHBOR_SOLICIT,
+                                 ND_NEIGHBOR_ADVERT, ND_REDIRECT};
+    static const struct nft_set_spec sets[] = {
+        {NFT_SET_ICMP, "icmp_error", 0, error4, sizeof error4},
+        {NFT_SET_ICMPV6, "icmpv6_error", 0, error6, sizeof error6},
+        {NFT_SET_ICMPV6, "icmpv6_nd", 0, nd, sizeof nd},
+    };
+
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+        s->set(s, &sets[i]);
+}
+
+void nft_tables_tell(const struct nft_layout *l, struct nft_sink *s)
+{
+    static const char *const counters[] = {"accepted", "foreign", "orphan"};
+    static const char *const counters_l2[] = {"forwarded"};
+
+    s->layout = l;
+    s->now_table = NFT_TABLE_INET;
+    s->table(s, NFT_TABLE_INET);
+    tell_counters(s, counters, sizeof counters / sizeof *counters);
+    tell_icmp_sets(s);
+    tell_vip_sets(s, "class", NFT_SET_CLASS);
+    for (size_t vip = 0; vip < l->vips; vip++) {
+        tell_linger(s, vip);
+        tell_claim(s, vip, "own", MARK_OWN);
+        tell_claim(s, vip, "adopt", MARK_ADOPT);
+        tell_early(s, vip);
+        tell_late(s, vip);
+    }
+    tell_hooks(s);
+
+    s->now_table = NFT_TABLE_NETDEV;
+    s->table(s, NFT_TABLE_NETDEV);
+    tell_counters(s, counters_l2, sizeof counters_l2 / sizeof *counters_l2);
+    tell_vip_sets(s, "fwd", NFT_SET_FORWARD);
+    nft_tables_tell_l2(l, s);
+}

@@ -1,0 +1,282 @@
+/*
+ * Table netdev: frames and MAC addresses, one ingress and one egress chain per
+ * interface.
+ *
+ * The switch must not learn the shared MAC, so no frame may leave with it as
+ * its source, and what it carries inside (ARP, neighbour discovery) must name
+ * it. In mode `shared` the NIC keeps its own MAC: the answers about the VIP are
+ * rewritten on their way out. In mode `interface` the NIC has the shared MAC:
+ * the source of what leaves is masked by the original one, and all answers but
+ * those about VIPs are rewritten, so that the host's other addresses stay at
+ * its own MAC. What comes in for the MAC that the NIC does not have is marked
+ * as ours, for the stack drops frames that are not.
+ *
+ * A released bucket's new flows go on to its new owner: only frames sent to
+ * the shared MAC are forwarded, to the owner's own MAC, so that none can travel
+ * in a circle. Map lookup comes before any change; a bucket that is not in the
+ * map leaves the rule there, untouched and uncounted. No rule matches ports or
+ * flags in later fragments: the kernel has no transport header for those.
+ */
+#include "nft_tables.h"
+
+#include <assert.h>
+#include <linux/icmp.h>
+#include <linux/netfilter.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    PRIORITY = -100,
+    /* Offsets in ICMPv6 neighbour messages, and of options after them. */
+    ND_TARGET = 8,
+    ND_OPTION = 24,
+    RS_OPTION = 8,
+    OPTION_MAC = 2, /* after the option's type and length */
+    OPTION_BYTES = 8,
+};
+
+static bool same_mac(const struct mac *a, const struct mac *b)
+{
+    return memcmp(a->byte, b->byte, sizeof a->byte) == 0;
+}
+
+static bool same_interface(const struct nft_layout *l, size_t a, size_t b)
+{
+    return strcmp(l->vip[a].interface, l->vip[b].interface) == 0;
+}
+
+/* The NIC's MAC differs from the one that this VIP's frames are sent to: that
+ * one, which the NIC has beside its own. */
+static const struct mac *second_mac(const struct nft_layout *l, size_t vip)
+{
+    return l->vip[vip].mode == VIP_INTERFACE ? &l->place[vip].own : &l->vip[vip].mac;
+}
+
+/* Whether `vip` is the first of its interface for which `of` gives this MAC. */
+static bool first_with(const struct nft_layout *l, size_t vip,
+                       const struct mac *(*of)(const struct nft_layout *, size_t))
+{
+    for (size_t i = 0; i < vip; i++)
+        if (same_interface(l, i, vip) && l->vip[i].mode == l->vip[vip].mode &&
+            same_mac(of(l, i), of(l, vip)))
+            return false;
+    return true;
+}
+
+static const struct mac *shared_mac(const struct nft_layout *l, size_t vip)
+{
+    return &l->vip[vip].mac;
+}
+
+/* ---- ingress ---------------------------------------------------------------- */
+
+static void tell_host(struct nft_sink *s, size_t vip)
+{
+    struct nft_rule r;
+
+    nft_tables_rule(s, &r);
+    nft_rule_ether_daddr(&r, second_mac(s->layout, vip));
+    nft_rule_host(&r);
+    nft_tables_end(s, &r);
+}
+
+enum forwarded { FORWARD_SYN, FORWARD_ECHO, FORWARD_OTHER, FORWARD_MAX };
+
+static void tell_forward(struct nft_sink *s, size_t vip, enum forwarded what)
+{
+    const struct nft_layout *l = s->layout;
+    const struct vip_config *v = &l->vip[vip];
+    enum family family = v->address.family;
+    char lease[NFT_NAME_BYTES], map[NFT_NAME_BYTES], counter[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    nft_tables_rule(s, &r);
+    nft_rule_ether_daddr(&r, &v->mac);
+    nft_rule_need(&r, NEED_ETHERTYPE, family);
+    nft_rule_daddr_in(&r, family, nft_name(lease, vip, "lease"));
+    switch (what) {
+    case FORWARD_SYN:
+        nft_rule_tcp_syn(&r, true);
+        break;
+    case FORWARD_ECHO:
+        nft_rule_icmp_type(&r, family, family == FAMILY_IP4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
+        break;
+    case FORWARD_OTHER:
+        nft_rule_l4proto(&r, false, IPPROTO_TCP);
+        nft_rule_l4proto(&r, false, family == FAMILY_IP4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+        break;
+    case FORWARD_MAX:
+        assert(0);
+    }
+    nft_rule_bucket_ether_daddr(&r, v, l->buckets, nft_name(map, vip, "fwd"));
+    nft_rule_count(&r, nft_name(counter, vip, "forwarded"));
+    nft_rule_ether_saddr_set(&r, &l->place[vip].own);
+    nft_rule_forward(&r, v->interface, l->place[vip].ifindex);
+    nft_tables_end(s, &r);
+}
+
+static void tell_ingress(struct nft_sink *s, size_t first)
+{
+    const struct nft_layout *l = s->layout;
+
+    for (size_t i = first; i < l->vips; i++)
+        if (same_interface(l, i, first) && first_with(l, i, second_mac))
+            tell_host(s, i);
+    for (size_t i = first; i < l->vips; i++)
+        if (same_interface(l, i, first))
+            for (enum forwarded what = 0; what < FORWARD_MAX; what++)
+                tell_forward(s, i, what);
+}
+
+/* ---- egress ----------------------------------------------------------------- */
+
+/* The link-layer address option as neighbours see it: type, length, MAC. */
+static void option_bytes(uint8_t out[OPTION_BYTES], uint8_t type, const struct mac *mac)
+{
+    out[0] = type;
+    out[1] = 1; /* in units of 8 bytes */
+    memcpy(out + OPTION_MAC, mac->byte, sizeof mac->byte);
+}
+
+/* What is said about the VIP names the shared MAC. */
+static void tell_advertise(struct nft_sink *s, size_t vip)
+{
+    const struct vip_config *v = &s->layout->vip[vip];
+    uint8_t option[OPTION_BYTES];
+    struct nft_rule r;
+
+    if (v->address.family == FAMILY_IP4) {
+        nft_tables_rule(s, &r);
+        nft_rule_arp_saddr_ip(&r, &v->address);
+        nft_rule_arp_saddr_ether_set(&r, &v->mac);
+        nft_rule_accept(&r);
+        nft_tables_end(s, &r);
+        return;
+    }
+    nft_tables_rule(s, &r);
+    nft_rule_need(&r, NEED_PROTOCOL, FAMILY_IP6);
+    nft_rule_icmp_type(&r, FAMILY_IP6, ND_NEIGHBOR_ADVERT);
+    nft_rule_transport(&r, ND_TARGET, v->address.byte, sizeof v->address.byte);
+    option_bytes(option, ND_OPT_TARGET_LINKADDR, &v->mac);
+    nft_rule_transport(&r, ND_OPTION, option, OPTION_MAC);
+    nft_rule_nd_mac_set(&r, ND_OPTION + OPTION_MAC, &v->mac);
+    nft_rule_accept(&r);
+    nft_tables_end(s, &r);
+
+    nft_tables_rule(s, &r);
+    nft_rule_need(&r, NEED_PROTOCOL, FAMILY_IP6);
+    nft_rule_saddr(&r, &v->address);
+    nft_rule_icmp_type(&r, FAMILY_IP6, ND_NEIGHBOR_SOLICIT);
+    option_bytes(option, ND_OPT_SOURCE_LINKADDR, &v->mac);
+    nft_rule_transport(&r, ND_OPTION, option, OPTION_MAC);
+    nft_rule_nd_mac_set(&r, ND_OPTION + OPTION_MAC, &v->mac);
+    nft_rule_accept(&r);
+    nft_tables_end(s, &r);
+}
+
+/* Mode interface: the frame's source. */
+static void tell_mask(struct nft_sink *s, size_t vip)
+{
+    struct nft_rule r;
+
+    nft_tables_rule(s, &r);
+    nft_rule_frame_source(&r, &s->layout->vip[vip].mac);
+    nft_rule_frame_source_set(&r, &s->layout->place[vip].own);
+    nft_tables_end(s, &r);
+}
+
+/* Mode interface: what is said about any other address names our own MAC. */
+static void tell_restore(struct nft_sink *s, size_t vip)
+{
+    static const struct {
+        uint8_t type, option_type;
+        unsigned option;
+    } message[] = {
+        {ND_NEIGHBOR_ADVERT, ND_OPT_TARGET_LINKADDR, ND_OPTION},
+        {ND_NEIGHBOR_SOLICIT, ND_OPT_SOURCE_LINKADDR, ND_OPTION},
+        {ND_ROUTER_SOLICIT, ND_OPT_SOURCE_LINKADDR, RS_OPTION},
+    };
+    const struct mac *shared = &s->layout->vip[vip].mac;
+    const struct mac *own = &s->layout->place[vip].own;
+    uint8_t option[OPTION_BYTES];
+    struct nft_rule r;
+
+    nft_tables_rule(s, &r);
+    nft_rule_arp_saddr_ether(&r, shared);
+    nft_rule_arp_saddr_ether_set(&r, own);
+    nft_tables_end(s, &r);
+    for (size_t i = 0; i < sizeof message / sizeof *message; i++) {
+        option_bytes(option, message[i].option_type, shared);
+        nft_tables_rule(s, &r);
+        nft_rule_need(&r, NEED_PROTOCOL, FAMILY_IP6);
+        nft_rule_icmp_type(&r, FAMILY_IP6, message[i].type);
+        nft_rule_transport(&r, message[i].option, option, sizeof option);
+        nft_rule_nd_mac_set(&r, message[i].option + OPTION_MAC, own);
+        nft_tables_end(s, &r);
+    }
+}
+
+/* Frames' sources first, for what follows ends at the VIP that it is about. */
+static void tell_egress(struct nft_sink *s, size_t first)
+{
+    const struct nft_layout *l = s->layout;
+
+    for (size_t i = first; i < l->vips; i++)
+        if (same_interface(l, i, first) && l->vip[i].mode == VIP_INTERFACE &&
+            l->vip[i].mask_source_mac && first_with(l, i, shared_mac))
+            tell_mask(s, i);
+    for (size_t i = first; i < l->vips; i++)
+        if (same_interface(l, i, first))
+            tell_advertise(s, i);
+    for (size_t i = first; i < l->vips; i++)
+        if (same_interface(l, i, first) && l->vip[i].mode == VIP_INTERFACE &&
+            first_with(l, i, shared_mac))
+            tell_restore(s, i);
+}
+
+/* ---- the chains ------------------------------------------------------------- */
+
+/* A chain's name of an interface's: nft takes letters, digits and _ . - in it;
+ * others become '_' and the VIP's number keeps such names apart. */
+static const char *chain_name(char out[NFT_NAME_BYTES], const char *way, const char *interface,
+                              size_t vip)
+{
+    bool odd = false;
+    int n = snprintf(out, NFT_NAME_BYTES, "%s_%s", way, interface);
+
+    for (char *p = out; *p != '\0'; p++) {
+        bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                     (*p >= '0' && *p <= '9') || *p == '_' || *p == '.' || *p == '-';
+
+        odd |= !plain;
+        if (!plain)
+            *p = '_';
+    }
+    if (odd)
+        snprintf(out + n, NFT_NAME_BYTES - (size_t)n, "..%zu", vip);
+    return out;
+}
+
+void nft_tables_tell_l2(const struct nft_layout *l, struct nft_sink *s)
+{
+    for (size_t i = 0; i < l->vips; i++) {
+        const char *interface = l->vip[i].interface;
+        struct nft_hook in = {"ingress", NF_NETDEV_INGRESS, PRIORITY, interface};
+        struct nft_hook out = {"egress", NF_NETDEV_EGRESS, PRIORITY, interface};
+        char name[NFT_NAME_BYTES];
+        bool seen = false;
+
+        for (size_t j = 0; j < i; j++)
+            seen |= same_interface(l, i, j);
+        if (seen)
+            continue;
+        s->now_chain = chain_name(name, "in", interface, i);
+        s->chain(s, name, &in);
+        tell_ingress(s, i);
+        s->now_chain = chain_name(name, "out", interface, i);
+        s->chain(s, name, &out);
+        tell_egress(s, i);
+    }
+}

@@ -1,0 +1,269 @@
+/*
+ * Datagrams are kept once and counted by reference; only a corrupted one is
+ * copied. Who hears whom is measured, not computed from the faults: that way
+ * every fault counts, also those that nobody thought of.
+ */
+#include "net.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+#define LONG_AGO (INT64_MIN / 4)
+
+void net_init(struct net *n)
+{
+    n->packet = calloc(PACKETS_MAX, sizeof *n->packet);
+    if (n->packet == NULL) {
+        fputs("sim: out of memory\n", stderr);
+        exit(2);
+    }
+}
+
+void net_free(struct net *n)
+{
+    free(n->packet);
+}
+
+void net_reset(struct net *n, const struct scenario *s)
+{
+    n->rng = rng_make(s->seed, 2);
+    n->profile = s->net_calm;
+    n->sent = n->lost = 0;
+    n->trouble_at = LONG_AGO;
+    for (uint32_t i = 0; i < PACKETS_MAX; i++)
+        n->packet[i].next_free = i + 1 < PACKETS_MAX ? i + 1 : PACKET_NONE;
+    n->free = 0;
+    for (size_t i = 0; i < ARCHIVE_MAX; i++)
+        n->archive[i] = PACKET_NONE;
+    for (unsigned a = 0; a < HOSTS_MAX; a++) {
+        n->cut[a] = 0;
+        n->trouble_from[a] = n->heard_by_any[a] = LONG_AGO;
+        for (unsigned b = 0; b < HOSTS_MAX; b++)
+            n->heard[a][b] = n->heard_since[a][b] = LONG_AGO;
+    }
+}
+
+static uint32_t packet_new(struct net *n)
+{
+    uint32_t i = n->free;
+    if (i == PACKET_NONE)
+        return PACKET_NONE;
+    n->free = n->packet[i].next_free;
+    n->packet[i].references = 1;
+    return i;
+}
+
+void net_release(struct net *n, uint32_t packet)
+{
+    struct packet *p = &n->packet[packet];
+    assert(p->references > 0);
+    if (--p->references == 0) {
+        p->next_free = n->free;
+        n->free = packet;
+    }
+}
+
+/* A copy of which some bytes differ, or that is too short, or too long. */
+static uint32_t packet_corrupt(struct net *n, uint32_t from)
+{
+    uint32_t i = packet_new(n);
+    if (i == PACKET_NONE)
+        return i;
+    struct packet *p = &n->packet[i];
+    const struct packet *q = &n->packet[from];
+    p->from = q->from;
+    p->length = q->length;
+    p->sent_at = q->sent_at;
+    p->authentic = false;
+    memcpy(p->data, q->data, q->length);
+    switch (p->length == 0 ? 2 : rng_below(&n->rng, 3)) {
+    case 0:
+        p->length = (uint16_t)rng_below(&n->rng, p->length);
+        break;
+    case 1:
+        for (uint64_t k = rng_below(&n->rng, 8) + 1; k > 0; k--)
+            p->data[rng_below(&n->rng, p->length)] ^= (uint8_t)(1u << rng_below(&n->rng, 8));
+        if (memcmp(p->data, q->data, p->length) == 0)
+            p->data[0] ^= 1;
+        break;
+    default:
+        if (p->length < DATAGRAM_MAX)
+            p->data[p->length++] = (uint8_t)rng_next(&n->rng);
+        else
+            p->data[0] ^= 0x80;
+        break;
+    }
+    return i;
+}
+
+static void net_trouble(struct world *w, unsigned from, unsigned to)
+{
+    if (w->host[to].state != HOST_RUNNING)
+        return;
+    w->net.trouble_at = w->net.trouble_from[from] = w->now;
+    w->net.lost++;
+}
+
+/* One arrival of the packet at `to`, some time later. */
+static void net_carry(struct world *w, uint32_t packet, unsigned to)
+{
+    struct net *n = &w->net;
+    const struct net_profile *p = &n->profile;
+    unsigned from = n->packet[packet].from;
+    usec delay = rng_between(&n->rng, p->delay_min, p->delay_min + p->delay_jitter);
+    if (rng_chance(&n->rng, p->late)) {
+        delay += rng_between(&n->rng, 0, p->late_max);
+        net_trouble(w, from, to);
+    }
+    if (rng_chance(&n->rng, p->corrupt)) {
+        net_trouble(w, from, to);
+        packet = packet_corrupt(n, packet);
+        if (packet == PACKET_NONE)
+            return;
+    } else {
+        n->packet[packet].references++;
+    }
+    struct happening h = {
+        .kind = HAPPEN_DELIVER, .node = (uint16_t)to, .boot = w->host[to].boot, .arg = packet};
+    world_later(w, delay, &h);
+}
+
+void net_send(struct world *w, unsigned from, const uint8_t *data, size_t length)
+{
+    struct net *n = &w->net;
+    uint32_t i = packet_new(n);
+    if (i == PACKET_NONE) {
+        n->trouble_at = n->trouble_from[from] = w->now;
+        return;
+    }
+    struct packet *p = &n->packet[i];
+    p->from = (uint16_t)from;
+    p->length = (uint16_t)length;
+    p->sent_at = w->now;
+    p->authentic = true;
+    memcpy(p->data, data, length);
+    n->sent++;
+    for (unsigned to = 0; to < w->scenario.nodes; to++) {
+        if (to == from)
+            continue;
+        if ((n->cut[from] >> to & 1) != 0 || rng_chance(&n->rng, n->profile.loss)) {
+            net_trouble(w, from, to);
+            continue;
+        }
+        net_carry(w, i, to);
+        if (rng_chance(&n->rng, n->profile.twice))
+            net_carry(w, i, to);
+    }
+    if (rng_chance(&n->rng, 30000)) {
+        uint32_t *slot = &n->archive[rng_below(&n->rng, ARCHIVE_MAX)];
+        if (*slot != PACKET_NONE)
+            net_release(n, *slot);
+        *slot = i;
+    } else {
+        net_release(n, i);
+    }
+}
+
+uint32_t net_forge(struct world *w, unsigned to)
+{
+    struct net *n = &w->net;
+    uint32_t recorded = PACKET_NONE;
+    for (int tries = 0; tries < 8 && recorded == PACKET_NONE; tries++)
+        recorded = n->archive[rng_below(&n->rng, ARCHIVE_MAX)];
+    if (recorded != PACKET_NONE && rng_chance(&n->rng, 600000)) {
+        /* Played again as it was, also to its own sender or a later boot. */
+        struct packet *p = &n->packet[recorded];
+        p->references++;
+        return recorded;
+    }
+    if (recorded != PACKET_NONE)
+        return packet_corrupt(n, recorded);
+    uint32_t i = packet_new(n);
+    if (i == PACKET_NONE)
+        return i;
+    struct packet *p = &n->packet[i];
+    p->from = (uint16_t)to;
+    p->authentic = false;
+    p->sent_at = w->now;
+    p->length = (uint16_t)rng_below(&n->rng, DATAGRAM_MAX + 1);
+    for (size_t k = 0; k < p->length; k++)
+        p->data[k] = (uint8_t)rng_next(&n->rng);
+    return i;
+}
+
+/* Longest honest way of a heartbeat beside its interval: delay and lateness. */
+static usec net_slack(const struct world *w)
+{
+    const struct scenario *s = &w->scenario;
+    const struct net_profile *p = &s->net_storm;
+    return p->delay_min + p->delay_jitter + s->timer_late;
+}
+
+void net_note_heard(struct world *w, unsigned to, const struct packet *p)
+{
+    struct net *n = &w->net;
+    usec interval = w->scenario.interval;
+    if (!p->authentic || p->from == to || w->now - p->sent_at > interval + net_slack(w) ||
+        p->sent_at < w->host[p->from].started_at)
+        return;
+    if (w->now - n->heard[to][p->from] > 2 * interval)
+        n->heard_since[to][p->from] = w->now;
+    n->heard[to][p->from] = w->now;
+    n->heard_by_any[p->from] = w->now;
+}
+
+void net_forget_heard(struct world *w, unsigned host)
+{
+    for (unsigned i = 0; i < HOSTS_MAX; i++) {
+        w->net.heard[host][i] = w->net.heard[i][host] = LONG_AGO;
+        w->net.heard_since[host][i] = w->net.heard_since[i][host] = LONG_AGO;
+    }
+    w->net.heard_by_any[host] = LONG_AGO;
+}
+
+static usec net_grace(const struct world *w)
+{
+    return 3 * w->scenario.interval + 4 * net_slack(w) + 4 * w->kernel_profile.commit_max;
+}
+
+static bool net_hears(const struct world *w, unsigned a, unsigned b)
+{
+    const struct net *n = &w->net;
+    return w->now - n->heard[a][b] <= 2 * w->scenario.interval &&
+           w->now - n->heard_since[a][b] >= net_grace(w);
+}
+
+bool net_hear_each_other(const struct world *w, unsigned a, unsigned b)
+{
+    return w->host[a].state == HOST_RUNNING && w->host[b].state == HOST_RUNNING &&
+           net_hears(w, a, b) && net_hears(w, b, a);
+}
+
+bool net_heard_until(const struct world *w, unsigned a, unsigned b, int64_t then)
+{
+    const struct net *n = &w->net;
+    return w->host[b].state == HOST_RUNNING &&
+           n->heard[b][a] >= then - 2 * w->scenario.interval &&
+           n->heard[a][b] >= then - 2 * w->scenario.interval &&
+           n->heard_since[b][a] <= then - net_grace(w) &&
+           n->heard_since[a][b] <= then - net_grace(w);
+}
+
+void net_partition(struct net *n, uint64_t side, bool one_way)
+{
+    for (unsigned a = 0; a < HOSTS_MAX; a++) {
+        if ((side >> a & 1) != 0)
+            n->cut[a] |= ~side;
+        else if (!one_way)
+            n->cut[a] |= side;
+    }
+}
+
+void net_heal(struct net *n)
+{
+    memset(n->cut, 0, sizeof n->cut);
+}

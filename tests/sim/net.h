@@ -1,0 +1,76 @@
+/*
+ * The fake network: bytes, not structs. It loses, delays, doubles, reorders
+ * and corrupts datagrams, cuts hosts off from each other, and keeps recordings
+ * to play again. It also knows who really heard whom, which is what the
+ * invariants are about.
+ */
+#ifndef SIM_NET_H
+#define SIM_NET_H
+
+#include "rng.h"
+#include "scenario.h"
+
+struct world;
+
+enum {
+    PACKETS_MAX = 8192, /* under way or recorded at one time */
+    ARCHIVE_MAX = 256,  /* recordings */
+    PACKET_NONE = 0xffffffff,
+};
+
+struct packet {
+    uint32_t references; /* deliveries under way, and the archive */
+    uint32_t next_free;
+    uint16_t from;
+    uint16_t length;
+    bool authentic; /* as it was sent, when it was sent */
+    int64_t sent_at;
+    uint8_t data[DATAGRAM_MAX];
+};
+
+struct net {
+    struct rng rng;
+    struct net_profile profile;
+    uint64_t cut[HOSTS_MAX]; /* of a sender: the hosts that its datagrams do not reach */
+    struct packet *packet;
+    uint32_t free;
+    uint32_t archive[ARCHIVE_MAX]; /* PACKET_NONE: empty */
+    int64_t trouble_at;            /* when a datagram was last kept from a running node */
+    int64_t trouble_from[HOSTS_MAX];          /* the same, by sender */
+    int64_t heard[HOSTS_MAX][HOSTS_MAX];      /* [a][b]: a last handled a fresh one of b */
+    int64_t heard_since[HOSTS_MAX][HOSTS_MAX]; /* and without a gap since then */
+    int64_t heard_by_any[HOSTS_MAX];           /* anybody last handled one of this */
+    uint64_t sent, lost;
+};
+
+void net_init(struct net *n); /* allocates; for the life of the world */
+void net_free(struct net *n);
+void net_reset(struct net *n, const struct scenario *s);
+
+/* A datagram of host `from` to all others. */
+void net_send(struct world *w, unsigned from, const uint8_t *data, size_t length);
+
+/* A made-up datagram, or a recording, to host `to`; returns a packet to hand
+ * over with net_release(), or PACKET_NONE. */
+uint32_t net_forge(struct world *w, unsigned to);
+
+void net_release(struct net *n, uint32_t packet);
+
+/* Host `to` has handled the packet. */
+void net_note_heard(struct world *w, unsigned to, const struct packet *p);
+
+/* A daemon started: nobody has heard it yet, nor it anybody. */
+void net_forget_heard(struct world *w, unsigned host);
+
+/* Both daemons run, and each has handled the other's fresh datagrams without
+ * a gap of over two intervals for the grace: three intervals and delays. */
+bool net_hear_each_other(const struct world *w, unsigned a, unsigned b);
+
+/* Host a was heard by host b, in that sense, at `then`, when a stopped. */
+bool net_heard_until(const struct world *w, unsigned a, unsigned b, int64_t then);
+
+/* Cuts (or joins) every pair of which one is in `side` and one is not. */
+void net_partition(struct net *n, uint64_t side, bool one_way);
+void net_heal(struct net *n);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * The world: virtual time, hosts, their daemons and kernels, the network
+ * between them, clients, and the course of a run.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "brain.h"
+#include "check.h"
+#include "flow.h"
+#include "kernel.h"
+#include "net.h"
+#include "queue.h"
+#include "rng.h"
+#include "scenario.h"
+#include "trace.h"
+
+enum {
+    INBOX_MAX = 1024,
+    SOCKET_DATAGRAMS = 150, /* what a socket buffer holds of them */
+};
+
+enum host_state {
+    HOST_OFF,     /* no daemon, no kernel state */
+    HOST_BEREFT,  /* the daemon died, the kernel goes on */
+    HOST_RUNNING,
+    HOST_PAUSED,  /* SIGSTOP */
+};
+
+struct host {
+    struct node *node;
+    enum host_state state;
+    uint32_t boot;        /* of the daemon */
+    int64_t clock_origin; /* what its clock shows at virtual time 0 */
+    int64_t clock_ppm;    /* how much faster it goes */
+    uint32_t incarnation; /* as persisted */
+    struct node_config config;
+    int64_t deadline;     /* the node's, on its own clock */
+    uint64_t timer;       /* version of the armed timer */
+    int64_t stepped_at;
+    int64_t stopped_at;   /* when it last ceased to run */
+    int64_t started_at;   /* daemon */
+    bool drained, unhealthy, unlinked, leaving;
+    bool unlooked;        /* its view changed: check_view() is due */
+    uint64_t steps_now;   /* steps at this very instant */
+    unsigned overdue;     /* timer steps in a row that left a deadline in the past */
+    struct kernel kernel;
+    struct happening inbox[INBOX_MAX]; /* what came while it was paused */
+    size_t inbox_count, inbox_datagrams;
+};
+
+enum phase {
+    PHASE_STORM,
+    PHASE_HEAL,   /* all is well again; waiting for agreement */
+    PHASE_DRILL,  /* one thing happens in the calm; waiting for agreement */
+    PHASE_RETURN, /* it is undone; waiting for agreement */
+    PHASE_DONE,
+};
+
+enum drill {
+    DRILL_HOST_CRASH,
+    DRILL_DAEMON_CRASH,
+    DRILL_PAUSE,
+    DRILL_LEAVE,
+    DRILL_DRAIN,
+    DRILL_RELOAD,
+    DRILL_KINDS,
+};
+
+struct course {
+    struct rng rng;
+    enum phase phase;
+    uint64_t storm;       /* number; undoings of an earlier one are void */
+    int64_t phase_since, storm_until;
+    enum drill drill;
+    unsigned victim;
+    int16_t owner[BUCKETS_MAX], home[BUCKETS_MAX]; /* before the drill */
+    int16_t owner_now[BUCKETS_MAX], home_now[BUCKETS_MAX];
+    usec worst_heal;
+};
+
+struct world {
+    const struct brain *brain;
+    struct scenario scenario;
+    int64_t now; /* us */
+    struct queue queue;
+    struct net net;
+    struct kernel_profile kernel_profile;
+    struct rng rng; /* seeds, clocks, commits, lateness */
+    struct host *host; /* HOSTS_MAX */
+    struct flows flows;
+    struct checks checks;
+    struct course course;
+    struct trace trace;
+    struct actions actions;
+    struct status *status;
+    uint64_t events;
+    bool quiet;  /* violations are only counted */
+    bool over;   /* no use in going on */
+};
+
+struct result {
+    uint64_t seed;
+    unsigned nodes;
+    usec duration;
+    uint64_t events;
+    usec worst_takeover, worst_gap, worst_heal;
+    uint64_t violations;
+    uint64_t of[CHECK_KINDS];
+    uint64_t flows, unserved, resets;
+    uint64_t hash;
+};
+
+/* Large; made once and used for many runs. Ends the program without memory. */
+struct world *world_new(const struct brain *brain);
+void world_free(struct world *w);
+
+/* Sets the world up for a scenario, at virtual time 0, all hosts off. */
+void world_reset(struct world *w, const struct scenario *s, bool verbose);
+
+/* One whole run. */
+void world_run(struct world *w, const struct scenario *s, bool verbose, struct result *out);
+
+/* Lets everything happen up to virtual time `until`. */
+void world_advance(struct world *w, int64_t until);
+
+/* A happening `after` us from now. */
+void world_later(struct world *w, usec after, const struct happening *h);
+
+/* Daemon of host i: start, kill -9, SIGSTOP, SIGCONT; and its host dies. */
+void world_start(struct world *w, unsigned i);
+void world_kill_daemon(struct world *w, unsigned i);
+void world_kill_host(struct world *w, unsigned i);
+void world_pause(struct world *w, unsigned i);
+void world_resume(struct world *w, unsigned i);
+
+/* Gives host i's daemon an event now; it runs. */
+void world_step(struct world *w, unsigned i, const struct event *e);
+
+/* Host i is up, with a kernel that has our state. */
+bool world_kernel_up(const struct world *w, unsigned i);
+
+/* The index of the host of that name or MAC; -1. */
+int world_host_named(const struct world *w, const char *name);
+int world_host_with_mac(const struct world *w, const struct mac *mac);
+
+/* What host i's clock shows. */
+instant world_clock(const struct world *w, unsigned i);
+
+/* Storms (nemesis.c). */
+void nemesis_strike(struct world *w, const struct happening *h);
+void nemesis_undo(struct world *w, const struct happening *h);
+void nemesis_heal(struct world *w); /* everything is well again */
+
+/* Course of a run (course.c). */
+void course_begin(struct world *w);
+void course_look(struct world *w); /* HAPPEN_PHASE */
+
+#endif
