@@ -1,2 +1,3 @@
 dist_man_MANS += \
+	%D%/ipclusterd.8 \
 	%D%/ipclusterd.conf.5

@@ -253,12 +253,25 @@ static void watches_stop(struct daemon *d)
     loop_close(d->loop);
 }
 
+/* The rules were loaded before the node could say what it wants; if it wants
+ * nothing yet, they are to be what it takes them for. */
+static void plan_settle(struct daemon *d)
+{
+    if (d->plan.generation > 0)
+        return;
+    plan_init(&d->plan, d->config.buckets);
+    int rc = nft_apply(d->nft, &d->plan);
+    if (rc < 0)
+        log_error("nft", "the first plan was not applied: %s", nft_reason(d, rc));
+}
+
 static void node_start(struct daemon *d)
 {
     d->watchdog_interval = notify_watchdog_interval();
     if (d->watchdog_interval > 0)
         watchdog_rang(d, 0);
     daemon_step(d, &(struct event){.kind = EVENT_START});
+    plan_settle(d);
     d->links_up = true; /* what a node takes for granted */
     daemon_links_tell(d);
     notify_send(NOTIFY_READY, NULL);

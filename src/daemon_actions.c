@@ -22,6 +22,12 @@ void streak_tell(struct streak *s, int rc, const char *subsystem, const char *wh
     s->failures = 0;
 }
 
+const char *nft_reason(const struct daemon *d, int rc)
+{
+    const char *why = nft_error(d->nft);
+    return why[0] != '\0' ? why : strerror(-rc);
+}
+
 /*
  * A process that stood still between the step and the kernel call acts on a
  * view of the past: the others may have called us dead since, and a lease that
@@ -44,8 +50,12 @@ static void action_apply(struct daemon *d, const struct plan *plan, instant now)
     int rc = step_is_stale(d, now) ? -ETIME : nft_apply(d->nft, plan);
     if (rc == 0)
         d->plan = *plan;
-    log_debug("nft", "plan %llu: %s", (unsigned long long)plan->generation,
-              rc == 0 ? "applied" : strerror(-rc));
+    if (rc == 0)
+        log_debug("nft", "plan %llu applied", (unsigned long long)plan->generation);
+    else if (d->apply_streak.failures == 0)
+        log_error("nft", "plan %llu not applied: %s", (unsigned long long)plan->generation,
+                  rc == -ETIME ? "this process was held up" : nft_reason(d, rc));
+    d->apply_streak.failures = rc == 0 ? 0 : d->apply_streak.failures + 1;
     applied_answer(d, plan->generation, rc);
 }
 

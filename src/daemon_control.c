@@ -68,26 +68,31 @@ static int refuse(char *why, int rc, const char *sentence, const char *member)
     return rc;
 }
 
+static const struct status_member *member_find(const struct status *s, const char *name)
+{
+    for (size_t i = 0; i < s->members; i++)
+        if (strcmp(s->member[i].name, name) == 0)
+            return &s->member[i];
+    return NULL;
+}
+
 /* Whether `verb` makes sense for `member`; the core ignores what does not. */
 static int control_check(struct daemon *d, enum control_verb verb, const char *member, char *why)
 {
-    bool self = member == NULL || strcmp(member, d->config.node) == 0;
-    if (verb != CONTROL_FORGET)
-        return self ? 0
-                    : refuse(why, -EINVAL, " is another node: run clusterctl there", member);
-    if (self)
-        return refuse(why, -EINVAL, "a node cannot forget itself", "");
+    if (member == NULL || strcmp(member, d->config.node) == 0)
+        return verb != CONTROL_FORGET ? 0 : refuse(why, -EINVAL, "a node cannot forget itself", "");
     const struct status *s = daemon_status(d);
     if (s == NULL)
         return refuse(why, -ENOMEM, "not enough memory", "");
-    for (size_t i = 0; i < s->members; i++) {
-        if (strcmp(s->member[i].name, member) != 0)
-            continue;
-        if (s->member[i].state == MEMBER_DEAD || s->member[i].state == MEMBER_LEFT)
-            return 0;
-        return refuse(why, -EBUSY, " is not dead: stop it first", member);
-    }
-    return refuse(why, -ENOENT, " is not on the roster", member);
+    const struct status_member *m = member_find(s, member);
+    if (m == NULL)
+        return refuse(why, -ENOENT, " is not on the roster", member);
+    bool gone = m->state == MEMBER_DEAD || m->state == MEMBER_LEFT;
+    if (verb == CONTROL_FORGET && !gone)
+        return refuse(why, -EBUSY, " is alive: stop it first", member);
+    if (verb != CONTROL_FORGET && gone)
+        return refuse(why, -EHOSTDOWN, " is not alive", member);
+    return 0;
 }
 
 static int ops_control(void *arg, enum control_verb verb, const char *member, char *why)

@@ -88,7 +88,7 @@ struct daemon {
     usec watchdog_interval;
     unsigned announcements; /* still to be made */
     struct repair rules_repair, links_repair;
-    struct streak send_streak, renew_streak, count_streak;
+    struct streak send_streak, apply_streak, renew_streak, count_streak;
     struct streak rules_streak, links_streak, address_streak;
 
     /* Answers to actions, stepped after the list that asked for them. */
@@ -151,6 +151,8 @@ int daemon_node_config(struct daemon *d, const struct config *c, const struct nf
 void daemon_carry_out(struct daemon *d, instant now);
 /* Tells the first failure of a row (`what` cannot be done) and its end. */
 void streak_tell(struct streak *s, int rc, const char *subsystem, const char *what);
+/* Why the last call of nft failed with `rc`. */
+const char *nft_reason(const struct daemon *d, int rc);
 /* Queues an answer for the step after this one. */
 void daemon_answer(struct daemon *d, const struct event *e);
 
@@ -159,8 +161,6 @@ void daemon_answer(struct daemon *d, const struct event *e);
 /* Watches the ruleset, links and addresses. 0 or -errno. */
 int daemon_repair_start(struct daemon *d);
 void daemon_repair_stop(struct daemon *d);
-/* Watches d->nft instead of the one before. 0 or -errno. */
-int daemon_rules_watch(struct daemon *d);
 /* Tells the neighbours the VIPs' MACs, now and some times after. */
 void daemon_announce(struct daemon *d);
 /* Tells the core if the links' state is another than it knows. */

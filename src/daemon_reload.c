@@ -23,7 +23,6 @@ struct reload {
     struct node_config node_config;
     struct nft_place place[VIPS_MAX];
     struct vipset *vipset;
-    struct nft *nft;
     struct links links;
     bool vips_differ, udp_differ;
     char *why;
@@ -54,9 +53,6 @@ static int reload_read(struct daemon *d, struct reload *r)
         return -EINVAL;
     }
     const char *obstacle = conf_reload_obstacle(&d->config, &r->config);
-    if (obstacle == NULL && (strcmp(d->config.control_socket, r->config.control_socket) != 0 ||
-                             strcmp(d->config.control_group, r->config.control_group) != 0))
-        obstacle = "control.socket and control.group need a restart";
     if (obstacle != NULL) {
         snprintf(r->why, WHY_BYTES, "%s", obstacle);
         return -EINVAL;
@@ -102,9 +98,6 @@ static int reload_open(struct daemon *d, struct reload *r)
         }
         if (rc < 0)
             return refusal(r, rc, "cannot read the VIPs' interfaces");
-        rc = nft_open(&r->nft, &r->config, r->place);
-        if (rc < 0)
-            return refusal(r, rc, "cannot open nftables");
     }
     int rc = daemon_node_config(d, &r->config, r->place, &r->node_config);
     if (rc < 0) {
@@ -116,15 +109,23 @@ static int reload_open(struct daemon *d, struct reload *r)
     return rc < 0 ? refusal(r, rc, "cannot open the heartbeat sockets") : 0;
 }
 
+/* The rules of `c`, with the plan and the lease that are in force. */
+static int rules_change(struct daemon *d, const struct config *c, const struct nft_place *place)
+{
+    int rc = nft_reconfigure(d->nft, c, place);
+    return rc < 0 ? rc : nft_apply(d->nft, &d->plan);
+}
+
 static void reload_kernel_undo(struct daemon *d)
 {
     unsigned repaired;
-    nft_lost(d->nft);
-    int rc = nft_apply(d->nft, &d->plan);
+    int rc = rules_change(d, &d->config, d->place);
+    if (rc == 0)
+        rc = vipset_recover(d->vipset); /* writes its journal anew */
     if (rc == 0)
         rc = vipset_apply(d->vipset, &repaired);
     if (rc < 0)
-        log_error("daemon", "cannot put the old state back (%s): trying again", strerror(-rc));
+        log_error("daemon", "cannot put the old state back: %s", strerror(-rc));
 }
 
 static int reload_kernel(struct daemon *d, struct reload *r)
@@ -134,20 +135,13 @@ static int reload_kernel(struct daemon *d, struct reload *r)
         return 0;
     int rc = vipset_recover(r->vipset);
     if (rc == 0)
-        rc = nft_apply(r->nft, &d->plan);
+        rc = rules_change(d, &r->config, r->place);
     if (rc == 0)
         rc = vipset_apply(r->vipset, &repaired);
     if (rc < 0) {
         reload_kernel_undo(d);
         return refusal(r, rc, "the kernel refuses the new VIPs");
     }
-    struct nft *old = d->nft;
-    d->nft = r->nft;
-    r->nft = NULL;
-    rc = daemon_rules_watch(d);
-    if (rc < 0)
-        log_error("nft", "cannot watch the ruleset: %s", strerror(-rc));
-    nft_close(old);
     vipset_close(d->vipset);
     d->vipset = r->vipset;
     r->vipset = NULL;
@@ -157,8 +151,6 @@ static int reload_kernel(struct daemon *d, struct reload *r)
 
 static void reload_tell(struct daemon *d, struct reload *r)
 {
-    if (d->config.realtime != r->config.realtime)
-        log_info("conf", "heartbeat.realtime counts from the next start");
     if (r->udp_differ) {
         links_close(&d->links);
         d->links = r->links;
@@ -207,8 +199,6 @@ int daemon_reload(struct daemon *d, char *why)
     }
     notify_send(NOTIFY_READY, NULL);
     links_close(&r->links);
-    if (r->nft != NULL)
-        nft_close(r->nft);
     if (r->vipset != NULL)
         vipset_close(r->vipset);
     sodium_memzero(r, sizeof *r);

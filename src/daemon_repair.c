@@ -55,7 +55,7 @@ static void rules_repair(void *arg, int number)
     if (rc < 0) {
         if (repair_is_told(&d->rules_repair))
             log_error("nft", "our rules were changed by somebody else and cannot be put back: %s",
-                      strerror(-rc));
+                      nft_reason(d, rc));
         repair_due(&d->rules_repair);
         return;
     }
@@ -141,13 +141,6 @@ void daemon_announce(struct daemon *d)
     announce_rang(d, 0);
 }
 
-int daemon_rules_watch(struct daemon *d)
-{
-    watch_close(d->rules_watch);
-    d->rules_watch = NULL;
-    return loop_readable(d->loop, nft_watch_fd(d->nft), rules_changed, d, &d->rules_watch);
-}
-
 int daemon_repair_start(struct daemon *d)
 {
     int rc = loop_alarm(d->loop, rules_repair, d, &d->rules_repair.alarm);
@@ -157,7 +150,9 @@ int daemon_repair_start(struct daemon *d)
         rc = loop_alarm(d->loop, announce_rang, d, &d->announce_alarm);
     if (rc == 0)
         rc = loop_readable(d->loop, rtnl_watch_fd(d->rtnl), links_changed, d, &d->links_watch);
-    return rc == 0 ? daemon_rules_watch(d) : rc;
+    if (rc == 0)
+        rc = loop_readable(d->loop, nft_watch_fd(d->nft), rules_changed, d, &d->rules_watch);
+    return rc;
 }
 
 void daemon_repair_stop(struct daemon *d)

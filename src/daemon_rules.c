@@ -92,7 +92,7 @@ static int text_collect(struct daemon *d, int fd, struct evbuffer *out)
 int daemon_rules(struct daemon *d, struct evbuffer *out, char *why)
 {
     pid_t pid;
-    int fd, status = 0;
+    int fd = -1, status = 0;
     int rc = nft_spawn(&pid, &fd);
     if (rc < 0) {
         snprintf(why, WHY_BYTES, "cannot run nft: %s: install the package nftables",

@@ -18,6 +18,9 @@
 #include "io/privilege.h"
 #include "io/state.h"
 
+/* The same for all daemons of a host, wherever their sockets are. */
+#define LOCK_DIR "/run/ipclusterd"
+
 enum {
     IP_UDP_HEADERS = 48, /* IPv6 and UDP */
     CLEAR_TRIES = 3,
@@ -49,13 +52,12 @@ static int start_privileges(struct daemon *d)
 
 static int start_claims(struct daemon *d)
 {
-    char dir[PATH_BYTES_MAX + 1], why[256];
+    char why[256];
     int rc = state_prepare(d->config.state_dir);
     if (rc < 0)
         return daemon_fail(d, rc, "state", "cannot use node.state_dir %s: %s",
                            d->config.state_dir, strerror(-rc));
-    daemon_run_dir(&d->config, dir);
-    rc = instance_claim(&d->instance, d->config.state_dir, dir, why);
+    rc = instance_claim(&d->instance, d->config.state_dir, LOCK_DIR, why);
     return rc < 0 ? daemon_fail(d, rc, "daemon", "%s", why) : 0;
 }
 
@@ -168,7 +170,7 @@ static int start_kernel(struct daemon *d)
     if (rc < 0)
         return daemon_fail(d, rc, "nft", "the kernel refuses our rules (%s): it needs nf_tables "
                            "with inet and netdev families, nft_fwd_netdev and nf_conntrack",
-                           strerror(-rc));
+                           nft_reason(d, rc));
     rc = vipset_apply(d->vipset, &repaired);
     if (rc < 0)
         return daemon_fail(d, rc, "vip", "cannot add the VIPs: %s", strerror(-rc));

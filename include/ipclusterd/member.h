@@ -82,7 +82,7 @@ void member_reboot(struct member *m, uint64_t salt, uint32_t sequence);
  * true if something changed. */
 bool member_facts(struct member *m, uint32_t incarnation, uint16_t flags, uint16_t weight);
 
-/* A verdict on the present incarnation. */
+/* A verdict on the present incarnation; its word is forgotten. */
 void member_fall(struct member *m, enum standing standing, instant since);
 
 #endif

@@ -12,8 +12,10 @@ libcore_a_SOURCES = \
 	%D%/node_impl.h \
 	%D%/node_say.c \
 	%D%/node_serve.c \
+	%D%/node_view.c \
 	%D%/plan.c \
 	%D%/roster.c \
 	%D%/seal.c \
+	%D%/status.c \
 	%D%/wire.c
 core_LIBS = $(SODIUM_LIBS)

@@ -92,4 +92,10 @@ void member_fall(struct member *m, enum standing standing, instant since)
     m->since = since;
     m->suspect = false;
     m->tell = TELL_TIMES;
+    /* Its word is of a life that is over. */
+    m->acked = 0;
+    m->view = 0;
+    m->said = HEARTBEAT_JOINING;
+    memset(&m->claim, 0, sizeof m->claim);
+    memset(&m->linger, 0, sizeof m->linger);
 }

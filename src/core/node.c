@@ -126,7 +126,7 @@ void node_facts(struct node *n)
 
 void node_rejoin(struct node *n)
 {
-    n->joined = n->met = n->agreed = false;
+    n->joined = n->leased = n->met = n->agreed = false;
     n->listen_until = instant_add(n->now, 2 * n->config.interval);
     n->join_at = instant_add(n->now, 2 * n->config.dead_after);
     n->view_sequence = n->sequence + 1; /* agreement has to be earned anew */
@@ -171,29 +171,24 @@ static void health_watch(struct node *n)
 }
 
 /* The way out: hand over, wait for the flows, say farewell. */
-static void leave_watch(struct node *n, struct actions *out)
+static void leave_watch(struct node *n)
 {
-    if (!n->leaving || n->over)
+    if (!n->leaving || n->farewells > 0)
         return;
     bool alone = n->alive <= 1, late = !instant_before(n->now, n->leave_by);
-    if (n->farewells == 0) {
-        if (node_serving(n) && !alone && !late)
-            return;
-        if (n->drain_by.us == INSTANT_PAST.us) {
-            n->drain_by = instant_add(n->now, n->config.stop_drain);
-            n->counted = false;
-            n->count_at = instant_min(n->count_at, n->now);
-        }
-        bool drained = n->counted && n->flows_total == 0;
-        if (instant_before(n->now, n->drain_by) && !drained)
-            return;
-        n->farewells = FAREWELLS + 1;
-        node_yield(n);
-        node_urgent(n);
-    } else if (n->farewells == 1) {
-        n->over = true;
-        out->item[out->count++].kind = ACTION_EXIT;
+    if (node_serving(n) && !alone && !late)
+        return;
+    if (n->drain_by.us == INSTANT_PAST.us) {
+        n->drain_by = instant_add(n->now, n->config.stop_drain);
+        n->counted = false;
+        n->count_at = instant_min(n->count_at, n->now);
     }
+    bool drained = n->counted && n->flows_total == 0;
+    if (instant_before(n->now, n->drain_by) && !drained)
+        return;
+    n->farewells = FAREWELLS + 1;
+    node_yield(n);
+    node_urgent(n);
 }
 
 static enum node_state condition(const struct node *n)
@@ -251,7 +246,7 @@ static void node_settle(struct node *n, struct actions *out)
     node_view(n, out);
     join_watch(n, out);
     bool applying = node_serve(n, out);
-    leave_watch(n, out);
+    leave_watch(n);
     if (n->converged && !converged)
         node_note(n, out, NOTE_CONVERGED, "", instant_diff(n->now, n->view_at), 0);
     enum node_state state = condition(n);
@@ -260,8 +255,11 @@ static void node_settle(struct node *n, struct actions *out)
         n->state = state;
     }
     node_count(n, out);
-    if (!n->over)
-        node_say(n, applying, out);
+    node_say(n, applying, out);
+    if (n->farewells == 1) { /* the last one has just been said */
+        n->over = true;
+        out->item[out->count++].kind = ACTION_EXIT;
+    }
     n->deadline = deadline_make(n);
 }
 
@@ -307,7 +305,7 @@ static void control(struct node *n, enum control_verb verb, const char *member,
     case CONTROL_MAX:
         break;
     }
-    assert(!"no such verb");
+    assert(verb < CONTROL_MAX);
 }
 
 static void reload(struct node *n, const struct node_config *c)
@@ -365,7 +363,7 @@ static void dispatch(struct node *n, const struct event *e, struct actions *out)
     case EVENT_MAX:
         break;
     }
-    assert(!"no such event");
+    assert(e->kind < EVENT_MAX);
 }
 
 void node_step(struct node *n, instant now, const struct event *event, struct actions *out)

@@ -63,6 +63,7 @@ struct node {
     /* This node's own condition. */
     enum node_state state;
     bool joined; /* may claim */
+    bool leased; /* the kernel has confirmed a lease since */
     bool met;    /* heard a member since the joining began */
     instant listen_until, join_at;
     bool link_up, healthy, sick;

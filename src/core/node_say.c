@@ -36,7 +36,7 @@ void node_answer(struct node *n)
 static uint16_t flags(const struct node *n)
 {
     uint16_t f = n->roster.member[n->roster.self].flags;
-    if (!n->joined)
+    if (!n->joined || !n->leased) /* what is forwarded to us needs the lease */
         f |= HEARTBEAT_JOINING;
     if (!n->agreed && n->alive > 1)
         f |= HEARTBEAT_ASKING;

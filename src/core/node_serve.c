@@ -207,7 +207,13 @@ void node_applied(struct node *n, uint64_t generation, int error, struct actions
         if (error != 0) {
             n->lease_until = n->lease_before;
             commit_failed(n, error, out);
-        } else if (!n->in_flight && n->failures > 0 && plan_equal(&n->wanted, &n->applied)) {
+            return;
+        }
+        if (n->joined && !n->leased) {
+            n->leased = true;
+            node_urgent(n);
+        }
+        if (!n->in_flight && n->failures > 0 && plan_equal(&n->wanted, &n->applied)) {
             n->failures = 0;
         }
         return;

@@ -28,6 +28,10 @@ static void tell(struct conf_file *f, conf_fault_fn fn, const char *file, unsign
     char text[CONF_FILE_NAME_MAX + 16 + CONF_LABEL_BYTES + CONF_WHY_BYTES];
 
     snprintf(text, sizeof(text), "%s:%u: %s", file, line, message);
+    /* Quoted values may hold line breaks and terminal sequences. */
+    for (char *p = text; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
     fn(f->arg, text);
 }
 

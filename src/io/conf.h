@@ -33,7 +33,7 @@ int conf_parse(const char *name, const char *text, size_t length, struct config 
 /*
  * Whether a running daemon can go over from `was` to `is`. Returns NULL, or a
  * sentence naming the key that needs a restart (cluster name, node name,
- * buckets, state_dir, ...). Heartbeat timing, weight, vips may change.
+ * buckets, state_dir, ...). Weight, the heartbeat and vips may change.
  */
 const char *conf_reload_obstacle(const struct config *was, const struct config *is);
 

@@ -21,7 +21,7 @@ static void node_name_resolve(struct conf_file *f, struct config *c)
 
     if (conf_said(f, "node.name") || !conf_sound(f, "node"))
         return;
-    if (gethostname(host, sizeof(host) - 1) != 0 || !name_valid(host))
+    if (gethostname(host, sizeof(host) - 1) != 0 || !conf_name_valid(host))
         conf_complain(f, "node.name",
                       "the host name \"%s\" cannot serve as the node's name; "
                       "set one",
@@ -177,26 +177,6 @@ uint64_t conf_digest(const struct config *c)
     return digest;
 }
 
-static bool links_equal(const struct config *a, const struct config *b)
-{
-    if (a->heartbeat_links != b->heartbeat_links)
-        return false;
-    for (size_t i = 0; i < a->heartbeat_links; i++)
-        if (strcmp(a->heartbeat_link[i], b->heartbeat_link[i]) != 0)
-            return false;
-    return true;
-}
-
-static bool peers_equal(const struct config *a, const struct config *b)
-{
-    if (a->peers != b->peers)
-        return false;
-    for (size_t i = 0; i < a->peers; i++)
-        if (!address_equal(&a->peer[i], &b->peer[i]))
-            return false;
-    return true;
-}
-
 #define NEEDS_RESTART(key) key " cannot change while the daemon runs; restart it"
 
 const char *conf_reload_obstacle(const struct config *was, const struct config *is)
@@ -211,14 +191,6 @@ const char *conf_reload_obstacle(const struct config *was, const struct config *
         return NEEDS_RESTART("node.name");
     if (strcmp(was->state_dir, is->state_dir) != 0)
         return NEEDS_RESTART("node.state_dir");
-    if (!links_equal(was, is))
-        return NEEDS_RESTART("heartbeat.interface");
-    if (was->port != is->port)
-        return NEEDS_RESTART("heartbeat.port");
-    if (!address_equal(&was->group, &is->group))
-        return NEEDS_RESTART("heartbeat.group");
-    if (!peers_equal(was, is))
-        return NEEDS_RESTART("heartbeat.peers");
     if (was->realtime != is->realtime)
         return NEEDS_RESTART("heartbeat.realtime");
     if (strcmp(was->control_socket, is->control_socket) != 0)

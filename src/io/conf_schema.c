@@ -49,7 +49,7 @@ static bool name_set(const struct conf_key *k, const struct conf_input *in, void
 {
     size_t length = strlen(in->text);
 
-    if (length > 0 && length <= (size_t)k->max && !name_valid(in->text))
+    if (length > 0 && length <= (size_t)k->max && !conf_name_valid(in->text))
         return refuse(why, QUOTED " is no name; use letters, digits and \"._-\"", in->text);
     return text_set(k, in, base, why);
 }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 enum {
-    CONF_BYTES_MAX = 256 * 1024, /* of all files together */
+    CONF_BYTES_MAX = 64 * 1024, /* of all files together; libconfig takes quadratic time */
     CONF_FILES_MAX = 32,
     CONF_DEPTH_MAX = 8, /* of files including files */
     CONF_FILE_NAME_MAX = 511,

@@ -73,7 +73,7 @@ const char *duration_text(usec d, char out[DURATION_TEXT_BYTES])
     return out;
 }
 
-bool name_valid(const char *text)
+bool conf_name_valid(const char *text)
 {
     if (!letter(text[0]) && !digit(text[0]) && text[0] != '_')
         return false;

@@ -22,7 +22,7 @@ const char *duration_text(usec d, char out[DURATION_TEXT_BYTES]);
 
 /* A node, cluster or group name: letters, digits and "._-", the first a letter
  * or digit (or "_"), 1..NAME_BYTES_MAX bytes. */
-bool name_valid(const char *text);
+bool conf_name_valid(const char *text);
 
 /* A network interface's name, as the kernel takes it and with nothing in it
  * that is special in a ruleset. */

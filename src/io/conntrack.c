@@ -3,7 +3,9 @@
  *
  * One dump of the table per family that a VIP has. The kernel filters by
  * family only; a node's table holds little else than flows to its VIPs, since
- * foreign packets are dropped before they make an entry.
+ * foreign packets are dropped before they make an entry. Dumping is the
+ * kernel's work by far and goes on as we read, so it is done in steps: the
+ * daemon renews its lease in between.
  *
  * A flow is one for us to keep while its next segment could be lost on another
  * node. A client's SYN that got no answer is not yet a flow: its
@@ -24,9 +26,22 @@
 
 #include "netlink.h"
 
+static const enum family families[] = {FAMILY_IP4, FAMILY_IP6};
+
+enum {
+    FAMILIES = sizeof(families) / sizeof(families[0]),
+    ATTEMPTS_MAX = 4,
+};
+
 struct conntrack {
     struct netlink ask;
-    struct conntrack_counts before;
+    /* The count under way. */
+    const struct config *config; /* NULL: none is */
+    size_t at;                   /* index into families; FAMILIES: the end */
+    int attempt;                 /* at this family */
+    struct netlink_question question;
+    struct conntrack_counts so_far;
+    struct conntrack_counts before; /* without this family: what a new attempt starts from */
 };
 
 /* The seed is part of the rules that we load, see design "Selection". */
@@ -114,14 +129,6 @@ static const bool state_needs_node[TCP_CONNTRACK_MAX] = {
     [TCP_CONNTRACK_LAST_ACK] = true,
 };
 
-/* What one family's dump adds to the counts. */
-struct tally {
-    const struct config *config;
-    enum family family;
-    struct conntrack_counts *out;
-    const struct conntrack_counts *before; /* this dump: what it starts again from */
-};
-
 /* The VIP with that address, or config->vips. */
 static size_t vip_find(const struct config *config, const struct address *a)
 {
@@ -147,18 +154,19 @@ static bool flow_address(const struct nf_conntrack *flow, enum family family,
     return true;
 }
 
-static void flow_count(struct tally *t, const struct nf_conntrack *flow)
+static void flow_count(struct conntrack *c, const struct nf_conntrack *flow)
 {
-    const bool four = t->family == FAMILY_IP4;
+    const enum family family = families[c->at];
+    const bool four = family == FAMILY_IP4;
     struct address from, to;
 
-    if (!flow_address(flow, t->family, four ? ATTR_ORIG_IPV4_SRC : ATTR_ORIG_IPV6_SRC, &from) ||
-        !flow_address(flow, t->family, four ? ATTR_ORIG_IPV4_DST : ATTR_ORIG_IPV6_DST, &to))
+    if (!flow_address(flow, family, four ? ATTR_ORIG_IPV4_SRC : ATTR_ORIG_IPV6_SRC, &from) ||
+        !flow_address(flow, family, four ? ATTR_ORIG_IPV4_DST : ATTR_ORIG_IPV6_DST, &to))
         return;
-    const size_t vip = vip_find(t->config, &to);
-    if (vip == t->config->vips)
+    const size_t vip = vip_find(c->config, &to);
+    if (vip == c->config->vips)
         return;
-    t->out->vip[vip]++;
+    c->so_far.vip[vip]++;
 
     if (nfct_get_attr_u8(flow, ATTR_ORIG_L4PROTO) != IPPROTO_TCP)
         return;
@@ -166,10 +174,10 @@ static void flow_count(struct tally *t, const struct nf_conntrack *flow)
     if (state >= TCP_CONNTRACK_MAX || !state_needs_node[state])
         return;
     /* The host's own flows to a VIP go through lo, whoever owns the bucket. */
-    if (vip_find(t->config, &from) < t->config->vips)
+    if (vip_find(c->config, &from) < c->config->vips)
         return;
-    t->out->of[bucket_of(t->config->vip[vip].select, t->config->buckets, &from)]++;
-    t->out->total++;
+    c->so_far.of[bucket_of(c->config->vip[vip].select, c->config->buckets, &from)]++;
+    c->so_far.total++;
 }
 
 static int flow_take(void *arg, const struct nlmsghdr *message)
@@ -184,13 +192,6 @@ static int flow_take(void *arg, const struct nlmsghdr *message)
     return 0;
 }
 
-static void tally_reset(void *arg)
-{
-    struct tally *t = arg;
-
-    *t->out = *t->before;
-}
-
 static bool config_has(const struct config *config, enum family family)
 {
     for (size_t i = 0; i < config->vips; i++)
@@ -199,27 +200,84 @@ static bool config_has(const struct config *config, enum family family)
     return false;
 }
 
-static int family_count(struct conntrack *c, const struct config *config, enum family family,
-                        struct conntrack_counts *out)
+/* Asks for the dump of the present family, or of the next that has a VIP. */
+static int family_start(struct conntrack *c)
 {
     uint8_t buffer[NETLINK_REQUEST_BYTES];
-    struct tally t = {.config = config, .family = family, .out = out, .before = &c->before};
-    struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-    struct nfgenmsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
 
-    if (!config_has(config, family))
+    while (c->at < FAMILIES && !config_has(c->config, families[c->at]))
+        c->at++;
+    if (c->at == FAMILIES)
         return 0;
+    struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
     request->nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET;
-    header->nfgen_family = family == FAMILY_IP4 ? AF_INET : AF_INET6;
+    request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    struct nfgenmsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+    header->nfgen_family = families[c->at] == FAMILY_IP4 ? AF_INET : AF_INET6;
     header->version = NFNETLINK_V0;
-    c->before = *out;
-    return netlink_dump(&c->ask, request, tally_reset, flow_take, &t);
+    return netlink_start(&c->ask, &c->question, request, flow_take, c);
+}
+
+int conntrack_fd(const struct conntrack *c)
+{
+    return mnl_socket_get_fd(c->ask.socket);
+}
+
+int conntrack_start(struct conntrack *c, const struct config *config)
+{
+    if (c->config != NULL)
+        return 0;
+    c->config = config;
+    c->at = 0;
+    c->attempt = 0;
+    c->so_far = c->before = (struct conntrack_counts){0};
+    int error = family_start(c);
+    if (error < 0)
+        c->config = NULL;
+    return error;
+}
+
+/* The dump of one family has ended, well or not: what comes next. 0 or -errno. */
+static int family_end(struct conntrack *c, int result)
+{
+    if (result == -EINTR && ++c->attempt < ATTEMPTS_MAX) {
+        c->so_far = c->before;
+    } else if (result < 0) {
+        return result;
+    } else {
+        c->before = c->so_far;
+        c->attempt = 0;
+        c->at++;
+    }
+    return family_start(c);
+}
+
+int conntrack_step(struct conntrack *c, struct conntrack_counts *out)
+{
+    int result = 0;
+
+    if (c->config == NULL)
+        return 0;
+    if (c->at < FAMILIES) {
+        result = netlink_step(&c->ask, &c->question);
+        if (result != 0)
+            result = family_end(c, result);
+    }
+    if (result == 0 && c->at < FAMILIES)
+        return 0;
+    c->config = NULL;
+    if (result < 0)
+        return result;
+    *out = c->so_far;
+    return 1;
 }
 
 int conntrack_count(struct conntrack *c, const struct config *config,
                     struct conntrack_counts *out)
 {
-    *out = (struct conntrack_counts){0};
-    int error = family_count(c, config, FAMILY_IP4, out);
-    return error < 0 ? error : family_count(c, config, FAMILY_IP6, out);
+    int result = conntrack_start(c, config);
+
+    while (result == 0)
+        result = conntrack_step(c, out);
+    return result < 0 ? result : 0;
 }

@@ -18,9 +18,23 @@ struct conntrack_counts {
     uint64_t total;            /* sum of `of` */
 };
 
-/* Dumps the table once. 0 or -errno (`out` undefined then). */
+/* Dumps the table once, to its end. 0 or -errno (`out` undefined then). If a
+ * count in steps is under way, it is that one which is ended. */
 int conntrack_count(struct conntrack *c, const struct config *config,
                     struct conntrack_counts *out);
+
+/*
+ * The same in steps, for a loop that must not stand still: a table of 100,000
+ * flows takes half a second to dump, a step about half a millisecond.
+ * conntrack_start() begins, or does nothing if a count is under way; `config`
+ * has to stay in its place until the count ends. While one is under way the
+ * descriptor is readable, and each conntrack_step() reads a piece.
+ */
+int conntrack_fd(const struct conntrack *c);
+int conntrack_start(struct conntrack *c, const struct config *config);
+/* 1: the count has ended, `out` is filled; 0: more steps are needed, or none is
+ * under way; -errno: it has failed and ended. */
+int conntrack_step(struct conntrack *c, struct conntrack_counts *out);
 
 /* The bucket of a client's address, as the kernel computes it. */
 unsigned bucket_of(enum vip_select select, uint16_t buckets, const struct address *client);

@@ -33,17 +33,25 @@ libio_a_SOURCES = \
 	%D%/log.h \
 	%D%/netlink.c \
 	%D%/netlink.h \
+	%D%/nft.c \
 	%D%/nft.h \
 	%D%/nft_batch.c \
 	%D%/nft_batch.h \
 	%D%/nft_bucket.h \
+	%D%/nft_elem.c \
+	%D%/nft_elem.h \
 	%D%/nft_expr.c \
 	%D%/nft_expr.h \
+	%D%/nft_install.c \
+	%D%/nft_install.h \
+	%D%/nft_print.c \
 	%D%/nft_rule.c \
 	%D%/nft_rule.h \
 	%D%/nft_tables.c \
 	%D%/nft_tables.h \
 	%D%/nft_tables_l2.c \
+	%D%/nft_watch.c \
+	%D%/nft_watch.h \
 	%D%/notify.c \
 	%D%/notify.h \
 	%D%/privilege.c \
@@ -60,4 +68,4 @@ libio_a_SOURCES = \
 	%D%/vipset.c \
 	%D%/vipset.h
 io_LIBS = $(NFTNL_LIBS) $(CONNTRACK_LIBS) $(MNL_LIBS) $(CONFIG_LIBS) \
-	$(EVENT_LIBS) $(JANSSON_LIBS) $(SODIUM_LIBS)
+	$(EVENT_LIBS) $(JANSSON_LIBS) $(SODIUM_LIBS) -lm

@@ -77,16 +77,7 @@ static void explanation_log(const struct netlink *n, const struct nlmsghdr *mess
               strerror(-error), text != NULL ? ": " : "", text != NULL ? text : "");
 }
 
-/* The state of one question. */
-struct question {
-    uint32_t sequence;
-    netlink_take_fn take;
-    void *arg;
-    bool ended, interrupted;
-    int error;
-};
-
-static void answer_take(const struct netlink *n, struct question *q,
+static void answer_take(const struct netlink *n, struct netlink_question *q,
                         const struct nlmsghdr *message)
 {
     int error = 0;
@@ -129,33 +120,50 @@ static int request_send(struct netlink *n, const struct nlmsghdr *request)
     }
 }
 
+int netlink_start(struct netlink *n, struct netlink_question *q, struct nlmsghdr *request,
+                  netlink_take_fn take, void *arg)
+{
+    *q = (struct netlink_question){.sequence = ++n->sequence, .take = take, .arg = arg};
+    request->nlmsg_seq = q->sequence;
+    return request_send(n, request);
+}
+
+int netlink_step(struct netlink *n, struct netlink_question *q)
+{
+    ssize_t got;
+
+    do
+        got = mnl_socket_recvfrom(n->socket, n->answer, sizeof(n->answer));
+    while (got < 0 && errno == EINTR);
+    if (got < 0 && errno == ENOBUFS) {
+        /* The dump goes on, and another cannot begin before it has ended. */
+        q->interrupted = true;
+        return 0;
+    }
+    if (got < 0)
+        return errno == EAGAIN ? -ETIMEDOUT : -errno;
+    int left = (int)got;
+    const struct nlmsghdr *message = (const struct nlmsghdr *)n->answer;
+    for (; !q->ended && mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
+        if (message->nlmsg_seq == q->sequence && message->nlmsg_pid == n->port)
+            answer_take(n, q, message);
+    if (!q->ended)
+        return 0;
+    if (q->error < 0)
+        return q->error;
+    return q->interrupted ? -EINTR : 1;
+}
+
 /* As netlink_ask(); -EINTR: a dump over a table that changed meanwhile. */
 static int question_ask(struct netlink *n, struct nlmsghdr *request, netlink_take_fn take,
                         void *arg)
 {
-    struct question q = {.sequence = ++n->sequence, .take = take, .arg = arg};
-    int error;
+    struct netlink_question q;
+    int result = netlink_start(n, &q, request, take, arg);
 
-    request->nlmsg_seq = q.sequence;
-    error = request_send(n, request);
-    if (error < 0)
-        return error;
-    while (!q.ended) {
-        ssize_t got = mnl_socket_recvfrom(n->socket, n->answer, sizeof(n->answer));
-        if (got < 0) {
-            if (errno == EINTR)
-                continue;
-            return errno == EAGAIN ? -ETIMEDOUT : -errno;
-        }
-        int left = (int)got;
-        const struct nlmsghdr *message = (const struct nlmsghdr *)n->answer;
-        for (; !q.ended && mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
-            if (message->nlmsg_seq == q.sequence && message->nlmsg_pid == n->port)
-                answer_take(n, &q, message);
-    }
-    if (q.error < 0)
-        return q.error;
-    return q.interrupted ? -EINTR : 0;
+    while (result == 0)
+        result = netlink_step(n, &q);
+    return result < 0 ? result : 0;
 }
 
 int netlink_ask(struct netlink *n, struct nlmsghdr *request, netlink_take_fn take, void *arg)
@@ -167,17 +175,15 @@ int netlink_ask(struct netlink *n, struct nlmsghdr *request, netlink_take_fn tak
 int netlink_dump(struct netlink *n, struct nlmsghdr *request, void (*reset)(void *arg),
                  netlink_take_fn take, void *arg)
 {
-    int error = 0;
-
     request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
         if (attempt > 0 && reset != NULL)
             reset(arg);
-        error = question_ask(n, request, take, arg);
-        if (error != -EINTR && error != -ENOBUFS)
+        int error = question_ask(n, request, take, arg);
+        if (error != -EINTR)
             return error;
     }
-    return error == -EINTR ? -EBUSY : error;
+    return -EBUSY;
 }
 
 struct attribute_table {

@@ -4,6 +4,7 @@
 #ifndef IPCLUSTERD_IO_NETLINK_H
 #define IPCLUSTERD_IO_NETLINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,18 +34,37 @@ typedef int (*netlink_take_fn)(void *arg, const struct nlmsghdr *message);
 
 /*
  * Asks and waits for the kernel's verdict: 0 or -errno. The request needs type
- * and flags (NLM_F_ACK is added). `take` may be NULL. After -ENOBUFS
- * or -ETIMEDOUT it is not known whether the request was carried out.
+ * and flags (NLM_F_ACK is added). `take` may be NULL. After -EINTR or
+ * -ETIMEDOUT it is not known whether the request was carried out.
  */
 int netlink_ask(struct netlink *n, struct nlmsghdr *request, netlink_take_fn take, void *arg);
 
 /*
  * Asks for a dump. The table may change under it, or answers may get lost:
  * then it is asked again after `reset` (may be NULL), a few times, before
- * -EBUSY or -ENOBUFS is returned.
+ * -EBUSY is returned.
  */
 int netlink_dump(struct netlink *n, struct nlmsghdr *request, void (*reset)(void *arg),
                  netlink_take_fn take, void *arg);
+
+/* A question in pieces, for dumps that take longer than the caller may wait.
+ * One at a time per socket. */
+struct netlink_question {
+    uint32_t sequence;
+    netlink_take_fn take;
+    void *arg;
+    bool ended, interrupted; /* interrupted: the dump is not of one table */
+    int error;
+};
+
+/* Sends the request, with its flags as they are: 0 or -errno. */
+int netlink_start(struct netlink *n, struct netlink_question *q, struct nlmsghdr *request,
+                  netlink_take_fn take, void *arg);
+
+/* Reads one datagram of answers (up to NETLINK_ANSWER_BYTES), waiting for it.
+ * 1: that was all; 0: there is more; -errno: the verdict; -EINTR: that was all,
+ * but the table changed meanwhile, or a part was lost. */
+int netlink_step(struct netlink *n, struct netlink_question *q);
 
 /*
  * Attributes by type: table[t] for t < count, NULL where there is none (the

@@ -35,7 +35,9 @@ void nft_close(struct nft *n);
  * Puts the whole of `plan` into the kernel: the first time, after a new
  * configuration, or after nft_lost() the tables are replaced in one batch;
  * later only the elements that differ. The lease is not touched by an
- * element change, and starts lapsed in new tables unless `keep_lease`.
+ * element change; in new tables it runs on for what it had left, if nft_renew()
+ * was called within `lease`, and is lapsed otherwise.
+ * Returns 0 or -errno, with nothing changed in the kernel.
  */
 int nft_apply(struct nft *n, const struct plan *plan);
 
@@ -44,6 +46,14 @@ int nft_renew(struct nft *n);
 
 /* Forget what was applied: the next nft_apply() replaces the tables. */
 void nft_lost(struct nft *n);
+
+/* A new configuration (`place` as for nft_open). The kernel keeps the tables,
+ * and a running lease, until the next nft_apply() replaces them. 0 or -errno. */
+int nft_reconfigure(struct nft *n, const struct config *c, const struct nft_place *place);
+
+/* Why the last nft_apply(), nft_renew() or nft_clear() failed, in words; "" if
+ * it did not. Valid until the next call. */
+const char *nft_error(const struct nft *n);
 
 /* Deletes our tables; 0 if there are none. */
 int nft_clear(struct nft *n);

@@ -127,7 +127,18 @@ void nft_batch_add(struct nft_batch *b, struct nlmsghdr *message)
 {
     assert((uint8_t *)message == b->data + b->used);
     assert(message->nlmsg_len <= NFT_MESSAGE_MAX);
-    b->used += MNL_ALIGN(message->nlmsg_len);
+    b->used += (message->nlmsg_len + 3u) & ~3u;
+}
+
+const struct nlattr *nft_message_attribute(const struct nlmsghdr *m, uint16_t type)
+{
+    const struct nlattr *a = mnl_nlmsg_get_payload_offset(m, sizeof(struct nfgenmsg));
+    const char *end = mnl_nlmsg_get_payload_tail(m);
+
+    for (; mnl_attr_ok(a, (int)(end - (const char *)a)); a = mnl_attr_next(a))
+        if (mnl_attr_get_type(a) == type)
+            return a;
+    return NULL;
 }
 
 /* ---- what the kernel answers ---------------------------------------------- */
@@ -204,7 +215,7 @@ static const char *message_noun(uint16_t type)
         [NFT_MSG_NEWSET] = "a set",          [NFT_MSG_NEWSETELEM] = "elements of a set",
         [NFT_MSG_NEWOBJ] = "a counter",      [NFT_MSG_DELSETELEM] = "the removal of elements",
     };
-    uint8_t id = NFNL_MSG_TYPE(type);
+    uint8_t id = (uint8_t)NFNL_MSG_TYPE(type);
 
     if (NFNL_SUBSYS_ID(type) != NFNL_SUBSYS_NFTABLES || id >= NFT_MSG_MAX || noun[id] == NULL)
         return "the transaction";
@@ -225,14 +236,10 @@ static void batch_blame(struct nft_batch *b, const struct verdict *v)
             continue;
         noun = message_noun(m->nlmsg_type);
         /* In all these messages attribute 1 is the table, 2 or 3 the name. */
-        if (NFNL_SUBSYS_ID(m->nlmsg_type) == NFNL_SUBSYS_NFTABLES) {
-            mnl_attr_for_each(a, m, sizeof(struct nfgenmsg)) {
-                uint16_t type = mnl_attr_get_type(a);
-
-                if ((type == 2 || type == 3) && name[0] == '\0' &&
-                    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
-                    name = mnl_attr_get_str(a);
-            }
+        for (uint16_t type = 3; type >= 2; type--) {
+            a = nft_message_attribute(m, type);
+            if (a != NULL && mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
+                name = mnl_attr_get_str(a);
         }
         break;
     }
@@ -285,18 +292,15 @@ int nft_batch_ask(struct nft_batch *b, struct nlmsghdr *request,
 
 static int generation_take(const struct nlmsghdr *answer, void *arg)
 {
-    const struct nlattr *a;
+    const struct nlattr *a = nft_message_attribute(answer, NFTA_GEN_ID);
 
-    mnl_attr_for_each(a, answer, sizeof(struct nfgenmsg)) {
-        if (mnl_attr_get_type(a) == NFTA_GEN_ID && mnl_attr_validate(a, MNL_TYPE_U32) >= 0) {
-            *(uint32_t *)arg = ntohl(mnl_attr_get_u32(a));
-            return 0;
-        }
-    }
-    return -EPROTO;
+    if (a == NULL || mnl_attr_validate(a, MNL_TYPE_U32) < 0)
+        return -EPROTO;
+    *(uint32_t *)arg = ntohl(mnl_attr_get_u32(a));
+    return 0;
 }
 
-static int batch_generation(struct nft_batch *b, uint32_t *out)
+int nft_batch_generation(struct nft_batch *b, uint32_t *out)
 {
     char buffer[128] __attribute__((aligned(8)));
 
@@ -323,7 +327,7 @@ static int batch_exchange(struct nft_batch *b)
 {
     uint32_t before = 0, after = 0;
     struct verdict v = {.begin_seq = b->begin_seq, .end_seq = b->seq};
-    int error = b->end_acked ? 0 : batch_generation(b, &before);
+    int error = b->end_acked ? 0 : nft_batch_generation(b, &before);
     int lost;
 
     if (error == 0)
@@ -343,7 +347,7 @@ static int batch_exchange(struct nft_batch *b)
         return lost;
     if (b->end_acked)
         return -EIO;
-    error = batch_generation(b, &after);
+    error = nft_batch_generation(b, &after);
     if (error != 0)
         return error;
     return after != before ? 0 : -EIO;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct mnl_socket;
+struct nlattr;
 struct nlmsghdr;
 
 struct nft_batch {
@@ -51,8 +52,14 @@ void nft_batch_fail(struct nft_batch *b, int error);
  */
 int nft_batch_send(struct nft_batch *b);
 
+/* The ruleset's generation: one more after every commit of anybody's. 0 or -errno. */
+int nft_batch_generation(struct nft_batch *b, uint32_t *out);
+
 /* One request outside of a transaction; `take` gets its answer. 0 or -errno. */
 int nft_batch_ask(struct nft_batch *b, struct nlmsghdr *request,
                   int (*take)(const struct nlmsghdr *answer, void *arg), void *arg);
+
+/* The first attribute of a type in a message of nfnetlink; NULL: none. */
+const struct nlattr *nft_message_attribute(const struct nlmsghdr *m, uint16_t type);
 
 #endif

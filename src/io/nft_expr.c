@@ -5,6 +5,8 @@
 #include "nft_expr.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <netinet/in.h>
 #include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
 #include <linux/netfilter.h>

@@ -18,11 +18,11 @@
 #include "nft_tables.h"
 
 #include <assert.h>
+#include <netinet/in.h>
 #include <linux/icmp.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <netinet/icmp6.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -298,20 +298,28 @@ static void tell_prerouting(struct nft_sink *s, const char *name, int priority)
     s->chain(s, name, &hook);
 }
 
-static void tell_hooks(struct nft_sink *s)
+/* The early chain of the VIPs whose `early_drop` is this, if there are any. */
+static void tell_early_hook(struct nft_sink *s, const char *name, int priority, bool early_drop)
 {
     const struct nft_layout *l = s->layout;
+    bool told = false;
 
-    tell_prerouting(s, "early", PRIORITY_RAW);
-    for (size_t i = 0; i < l->vips; i++)
-        if (l->vip[i].early_drop)
-            tell_dispatch(s, i, "early");
-    tell_prerouting(s, "early_ct", PRIORITY_EARLY_CT);
-    for (size_t i = 0; i < l->vips; i++)
-        if (!l->vip[i].early_drop)
-            tell_dispatch(s, i, "early");
+    for (size_t i = 0; i < l->vips; i++) {
+        if (l->vip[i].early_drop != early_drop)
+            continue;
+        if (!told)
+            tell_prerouting(s, name, priority);
+        told = true;
+        tell_dispatch(s, i, "early");
+    }
+}
+
+static void tell_hooks(struct nft_sink *s)
+{
+    tell_early_hook(s, "early", PRIORITY_RAW, true);
+    tell_early_hook(s, "early_ct", PRIORITY_EARLY_CT, false);
     tell_prerouting(s, "late", PRIORITY_MANGLE);
-    for (size_t i = 0; i < l->vips; i++)
+    for (size_t i = 0; i < s->layout->vips; i++)
         tell_dispatch(s, i, "late");
 }
 

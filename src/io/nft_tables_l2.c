@@ -20,10 +20,10 @@
 #include "nft_tables.h"
 
 #include <assert.h>
+#include <netinet/in.h>
 #include <linux/icmp.h>
 #include <linux/netfilter.h>
 #include <netinet/icmp6.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 

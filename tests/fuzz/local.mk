@@ -2,3 +2,9 @@
 
 EXTRA_PROGRAMS += $(fuzz_targets)
 EXTRA_DIST += %D%/run.sh
+
+fuzz_targets += %D%/fuzz_conf
+tests_fuzz_fuzz_conf_SOURCES = %D%/fuzz_conf.c $(conf_sources)
+tests_fuzz_fuzz_conf_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_conf_LDADD = $(CONFIG_LIBS) $(SODIUM_LIBS)
+EXTRA_DIST += %D%/corpus/fuzz_conf

@@ -4,7 +4,7 @@
     demo.py [--bindir DIR] [--plain]
 
 Makes three hosts and a client in network namespaces on a bridge that learns as a switch does, starts
-ipclusterd and real servers on the hosts, and sends requests from 128 addresses, half of them IPv6.
+ipclusterd and real servers on the hosts, and sends requests from 256 addresses, half of them IPv6.
 Draws what the client sees; without a terminal it prints lines. Exit 0 if the cluster did its job:
 every address served before, after and between, failures only in the second after the death, no
 connection to a survivor broken. Removes all it made, however it ends.
@@ -194,7 +194,9 @@ def story(run, plain):
         node.start()
     view.watch(until=converged(cluster, cluster.nodes), what=cluster.logs)
     view.event("all three agree who serves whom; the client begins")
-    traffic = cluster.traffic(rate=RATE, deadline=DEADLINE, streams=STREAMS, sniff=True)
+    client = segment.client
+    sources = [a for pair in zip(client.routed4[::2], client.routed6[1::2]) for a in pair]
+    traffic = cluster.traffic(sources, rate=RATE, deadline=DEADLINE, streams=STREAMS, sniff=True)
     view.count = Count(traffic, time.monotonic())
     view.watch(BEFORE)
     before = traffic.wait_open()

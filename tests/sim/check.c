@@ -117,13 +117,17 @@ void check_class_changed(struct world *w, unsigned i, unsigned bucket, enum buck
         flow_shut_out(w, i, bucket);
 }
 
+/* Double acceptors found after one event: told of together. */
+struct doubles {
+    unsigned buckets, a, b, bucket; /* how many; one of them */
+};
+
 /* S1 and S3 on two hosts that both let the bucket's flows in. */
-static bool check_pair(struct world *w, unsigned a, unsigned b, unsigned bucket)
+static bool check_pair(struct world *w, unsigned a, unsigned b, unsigned bucket,
+                       struct doubles *found)
 {
     if (net_hear_each_other(w, a, b)) {
-        check_fail(w, CHECK_S1, "node%02u and node%02u both accept bucket %u (%s, %s)", a, b,
-                   bucket, bucket_class_name(w->host[a].kernel.plan.class_of[bucket]),
-                   bucket_class_name(w->host[b].kernel.plan.class_of[bucket]));
+        *found = (struct doubles){found->buckets + 1, a, b, bucket};
         return true;
     }
     /* A host whose daemon stopped, and one that took over too early: unless
@@ -144,7 +148,7 @@ static bool check_pair(struct world *w, unsigned a, unsigned b, unsigned bucket)
     return false;
 }
 
-static void check_doubtful(struct world *w, unsigned bucket)
+static void check_doubtful(struct world *w, unsigned bucket, struct doubles *found)
 {
     struct checks *c = &w->checks;
     uint64_t acceptors = check_acceptors(w, bucket);
@@ -157,7 +161,7 @@ static void check_doubtful(struct world *w, unsigned bucket)
     for (uint64_t m = acceptors; m != 0; m &= m - 1)
         for (uint64_t k = m & (m - 1); k != 0; k &= k - 1)
             if (check_pair(w, (unsigned)__builtin_ctzll(m), (unsigned)__builtin_ctzll(k),
-                           bucket)) {
+                           bucket, found)) {
                 bitmap_set(&c->reported, bucket);
                 return;
             }
@@ -179,10 +183,18 @@ static void check_fenced(struct world *w, unsigned i)
 void check_always(struct world *w)
 {
     struct checks *c = &w->checks;
+    struct doubles found = {0};
     if (c->doubtful_count > 0)
         for (unsigned word = 0; word * 64 < w->scenario.buckets; word++)
             for (uint64_t m = c->doubtful.word[word]; m != 0; m &= m - 1)
-                check_doubtful(w, word * 64 + (unsigned)__builtin_ctzll(m));
+                check_doubtful(w, word * 64 + (unsigned)__builtin_ctzll(m), &found);
+    if (found.buckets > 0)
+        check_fail(w, CHECK_S1,
+                   "node%02u and node%02u both accept bucket %u (%s, %s) and %u others", found.a,
+                   found.b, found.bucket,
+                   bucket_class_name(w->host[found.a].kernel.plan.class_of[found.bucket]),
+                   bucket_class_name(w->host[found.b].kernel.plan.class_of[found.bucket]),
+                   found.buckets - 1);
     for (unsigned i = 0; i < w->scenario.nodes; i++) {
         struct host *h = &w->host[i];
         if (h->state == HOST_BEREFT || h->state == HOST_PAUSED)
@@ -215,35 +227,38 @@ static void check_relapse(struct world *w, unsigned i)
     }
 }
 
-static void gap_close(struct world *w, unsigned bucket)
+/* Closes the gaps of buckets that have a path (again), or with `all` all. */
+static void check_gaps(struct world *w, bool all)
 {
     struct checks *c = &w->checks;
-    usec gap = w->now - c->gap_since[bucket];
-    c->gap_since[bucket] = -1;
-    if (gap > c->worst_gap)
-        c->worst_gap = gap;
-    if (gap > 0)
-        check_fail(w, CHECK_S2, "bucket %u had no path for %lld us of a hand-over", bucket,
-                   (long long)gap);
-}
-
-static void check_gaps(struct world *w)
-{
-    struct checks *c = &w->checks;
+    usec longest = 0;
+    unsigned count = 0, as = 0;
     for (unsigned b = 0; b < w->scenario.buckets; b++) {
         bool path = check_acceptors(w, b) != 0;
         if (!path && c->gap_since[b] < 0)
             c->gap_since[b] = w->now;
-        else if (path && c->gap_since[b] >= 0)
-            gap_close(w, b);
+        if ((!path && !all) || c->gap_since[b] < 0)
+            continue;
+        usec gap = w->now - c->gap_since[b];
+        c->gap_since[b] = -1;
+        count += gap > 0;
+        if (gap > longest) {
+            longest = gap;
+            as = b;
+        }
     }
+    if (longest > c->worst_gap)
+        c->worst_gap = longest;
+    if (count > 0)
+        check_fail(w, CHECK_S2, "%u buckets had no path for %lld us of a hand-over, as bucket %u",
+                   count, (long long)longest, as);
 }
 
 void check_gaps_begin(struct world *w)
 {
     w->checks.gaps_watched = true;
     memset(w->checks.gap_since, 0xff, sizeof w->checks.gap_since);
-    check_gaps(w);
+    check_gaps(w, false);
 }
 
 void check_gaps_end(struct world *w)
@@ -251,10 +266,7 @@ void check_gaps_end(struct world *w)
     struct checks *c = &w->checks;
     if (!c->gaps_watched)
         return;
-    check_gaps(w);
-    for (unsigned b = 0; b < w->scenario.buckets; b++)
-        if (c->gap_since[b] >= 0)
-            gap_close(w, b);
+    check_gaps(w, true);
     c->gaps_watched = false;
 }
 
@@ -283,7 +295,7 @@ void check_kernel_changed(struct world *w, unsigned i, bool lapsed)
     if (w->checks.death_watched)
         check_bereft(w, i);
     if (w->checks.gaps_watched)
-        check_gaps(w);
+        check_gaps(w, false);
     if (lapsed && w->host[i].stopped_at > w->host[i].started_at)
         check_relapse(w, i);
 }

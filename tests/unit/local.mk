@@ -4,11 +4,27 @@
 TESTS += %D%/purity %D%/check_completion.sh %D%/check_conf_man.sh
 dist_check_SCRIPTS += %D%/purity %D%/check_completion.sh %D%/check_conf_man.sh
 
+noinst_HEADERS += %D%/conf_told.h
+noinst_HEADERS += %D%/ctl_canned.h
+noinst_HEADERS += %D%/netlab.h
+
+# What reads a configuration.
+conf_sources = \
+	src/io/conf.c \
+	src/io/conf_check.c \
+	src/io/conf_keyfile.c \
+	src/io/conf_schema.c \
+	src/io/conf_source.c \
+	src/io/conf_value.c
+noinst_HEADERS += %D%/assign_golden.h
+
 # Prints the schema of the configuration, for check_conf_man.sh.
 check_PROGRAMS += %D%/conf_dump
 tests_unit_conf_dump_SOURCES = \
 	%D%/conf_dump.c \
-	src/io/conf_schema.c
+	src/io/conf_schema.c \
+	src/io/conf_value.c
+tests_unit_conf_dump_LDADD = $(io_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -19,3 +35,115 @@ no-cmocka:
 	@echo 'the unit tests need cmocka: Debian package libcmocka-dev' >&2; exit 1
 endif
 .PHONY: no-cmocka
+
+unit_tests += %D%/test_conf
+tests_unit_test_conf_SOURCES = \
+	%D%/test_conf.c \
+	$(conf_sources) \
+	%D%/conf_told.c
+tests_unit_test_conf_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_conf_faults
+tests_unit_test_conf_faults_SOURCES = \
+	%D%/test_conf_faults.c \
+	$(conf_sources) \
+	%D%/conf_told.c
+tests_unit_test_conf_faults_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_conf_file
+tests_unit_test_conf_file_SOURCES = \
+	%D%/test_conf_file.c \
+	$(conf_sources) \
+	%D%/conf_told.c
+tests_unit_test_conf_file_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_conf_members
+tests_unit_test_conf_members_SOURCES = \
+	%D%/test_conf_members.c \
+	$(conf_sources) \
+	%D%/conf_told.c
+tests_unit_test_conf_members_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_conf_value
+tests_unit_test_conf_value_SOURCES = \
+	%D%/test_conf_value.c \
+	src/io/conf_value.c
+tests_unit_test_conf_value_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_log
+tests_unit_test_log_SOURCES = \
+	%D%/test_log.c \
+	src/io/log.c
+tests_unit_test_log_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_notify
+tests_unit_test_notify_SOURCES = \
+	%D%/test_notify.c \
+	src/io/notify.c
+tests_unit_test_notify_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_state
+tests_unit_test_state_SOURCES = \
+	%D%/test_state.c \
+	src/io/state.c
+tests_unit_test_state_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_assign
+tests_unit_test_assign_SOURCES = \
+	%D%/test_assign.c \
+	src/core/assign.c \
+	src/core/buf.c \
+	src/core/seal.c
+tests_unit_test_assign_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_bucket
+tests_unit_test_bucket_SOURCES = \
+	%D%/test_bucket.c \
+	src/core/bucket.c \
+	src/core/plan.c
+tests_unit_test_bucket_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+
+unit_tests += %D%/test_conntrack
+tests_unit_test_conntrack_SOURCES = \
+	%D%/test_conntrack.c \
+	src/io/conf_value.c \
+	src/io/conntrack.c \
+	src/io/log.c \
+	src/io/netlink.c \
+	%D%/netlab.c
+tests_unit_test_conntrack_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_rtnl
+tests_unit_test_rtnl_SOURCES = \
+	%D%/test_rtnl.c \
+	src/io/conf_value.c \
+	src/io/log.c \
+	src/io/netlink.c \
+	src/io/rtnl.c \
+	src/io/rtnl_address.c \
+	src/io/rtnl_keep.c \
+	%D%/netlab.c
+tests_unit_test_rtnl_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+tests_unit_test_rtnl_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=netlink_ask
+
+unit_tests += %D%/test_seal
+tests_unit_test_seal_SOURCES = \
+	%D%/test_seal.c \
+	src/core/buf.c \
+	src/core/seal.c
+tests_unit_test_seal_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_wire
+tests_unit_test_wire_SOURCES = \
+	%D%/test_wire.c \
+	src/core/buf.c \
+	src/core/seal.c \
+	src/core/wire.c
+tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_buf
+tests_unit_test_buf_SOURCES = \
+	%D%/test_buf.c \
+	src/core/buf.c
+tests_unit_test_buf_LDADD = $(CMOCKA_LIBS) $(core_LIBS)

@@ -72,6 +72,7 @@ class Node:
         self.state_dir = self.directory / "state"
         self.process = None
         self.server = None
+        self.dead = False
         self.key_write(cluster.key)
         self.config_write()
 
@@ -147,6 +148,7 @@ class Node:
 
     def die(self):
         """The host dies: the daemon and the link are gone. Returns when that was."""
+        self.dead = True
         when = time.monotonic()
         self.process.kill()
         self.host.cable(False)
@@ -154,13 +156,27 @@ class Node:
         self.run.end(self.process)
         return when
 
-    def revive(self):
-        """A host that died has booted: conntrack is empty, none of its sockets is left."""
+    def boot(self):
+        """A host that died comes up again, without its daemon: no socket, flow, rule, address or
+        MAC of the time before is left; the files are."""
+        host = self.host
         self.serve_end()
-        self.host.enter(["conntrack", "-F"], check=False)
-        self.host.enter(["nft", "flush", "ruleset"])
+        host.enter(["conntrack", "-F"], check=False)
+        host.enter(["nft", "flush", "ruleset"])
+        for vip in self.cluster.vips:
+            host.enter(["ip", "addr", "del", vip, "dev", "eth0"], check=False)
+        for line in host.enter(["bridge", "fdb", "show", "dev", "eth0"]).stdout.splitlines():
+            if line.split()[0].startswith("02:bf:"):
+                host.enter(["bridge", "fdb", "del", line.split()[0], "dev", "eth0", "self"])
+        host.batch([f"link set eth0 address {host.mac}"])
         self.serve()
-        self.host.cable(True)
+        host.cable(True)
+        poll(f"carrier on {host.name}", lambda: "LOWER_UP" in host.link()["flags"])
+        self.dead = False
+
+    def revive(self):
+        """A host that died has booted, and starts its daemon."""
+        self.boot()
         self.start()
 
     def signal(self, number):
@@ -305,6 +321,8 @@ class Cluster:
     def heal(self):
         """All nodes run, are plugged in, not drained, and agree. For clusters that tests share."""
         for node in self.nodes:
+            if node.dead:
+                node.boot()
             node.host.cable(True)
             if node.server is None or node.server.poll() is not None:
                 node.serve()

@@ -24,6 +24,20 @@ def has_tables(host):
     return [f for f in TABLES if f"table {f} ipclusterd" in listed]
 
 
+def without_state(text):
+    """A ruleset's text without what counts or runs out: counters, times, elements."""
+    text = re.sub(r"elements = \{.*?\}", "elements", text, flags=re.S)
+    text = re.sub(r"packets \d+ bytes \d+", "packets bytes", text)
+    text = re.sub(r"^\s*elements$", "", text, flags=re.M)
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+
+
+def rules_text(host):
+    """Our tables as they are listed, without their state."""
+    return "".join(without_state(host.enter(["nft", "list", "table", family, "ipclusterd"],
+                                            check=False).stdout) for family in TABLES)
+
+
 def _element_parts(element):
     """nft's JSON wraps an element that has a timeout."""
     if isinstance(element, dict) and "elem" in element:

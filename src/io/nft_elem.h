@@ -1,0 +1,38 @@
+/*
+ * The elements of our sets and maps: what a plan makes of each bucket, and the
+ * messages that bring the kernel from one plan to the next.
+ */
+#ifndef IPCLUSTERD_IO_NFT_ELEM_H
+#define IPCLUSTERD_IO_NFT_ELEM_H
+
+#include "ipclusterd/plan.h"
+#include "nft_tables.h"
+
+struct nft_batch;
+
+/* The chain that a bucket's packets go to: vN_own, ...; NONE for a foreign one. */
+enum nft_way { NFT_WAY_NONE, NFT_WAY_OWN, NFT_WAY_ADOPT, NFT_WAY_LINGER, NFT_WAY_MAX };
+
+enum nft_way nft_elem_way(const struct vip_config *vip, const struct plan *p, unsigned bucket);
+
+/* The chain's name; not of NONE. */
+const char *nft_elem_chain(char out[NFT_NAME_BYTES], size_t vip, enum nft_way way);
+
+/* Where a bucket's new flows are forwarded to; NULL: nowhere. */
+const struct mac *nft_elem_target(const struct plan *p, unsigned bucket);
+
+/* Adds what differs between two plans, of all VIPs, to the transaction; `was`
+ * NULL: the maps are empty. Returns how many elements go or come. */
+size_t nft_elem_change(struct nft_batch *b, const struct nft_layout *l, const struct plan *was,
+                       const struct plan *is);
+
+/* Adds the elements of a set of ICMP types. */
+void nft_elem_types(struct nft_batch *b, enum nft_table t, const struct nft_set_spec *spec);
+
+/* Starts all leases, in sets that are new, with `left` (ms, > 0) to run. */
+void nft_elem_lease_start(struct nft_batch *b, const struct nft_layout *l, uint64_t left);
+
+/* Starts all leases anew, whether or not they are running. */
+void nft_elem_lease_renew(struct nft_batch *b, const struct nft_layout *l);
+
+#endif

@@ -1,0 +1,303 @@
+/* Buckets of addresses, and flows counted out of the real conntrack table. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <libnetfilter_conntrack/libnetfilter_conntrack.h>
+#include <libnetfilter_conntrack/libnetfilter_conntrack_tcp.h>
+
+#include "conf.h"
+#include "conntrack.h"
+#include "netlab.h"
+
+static struct conntrack *conntrack;
+static struct conntrack_counts counts;
+static struct config config;
+
+static struct address address(const char *text)
+{
+    struct address a;
+
+    assert_true(address_parse(text, &a));
+    return a;
+}
+
+static unsigned bucket(enum vip_select select, uint16_t buckets, const char *text)
+{
+    struct address a = address(text);
+
+    return bucket_of(select, buckets, &a);
+}
+
+/* What the kernel's own `jhash ... mod 256 seed 0xdeadbeef` gave. */
+static void test_hash(void **state)
+{
+    static const struct {
+        const char *address;
+        unsigned bucket;
+    } known[] = {
+        {"10.0.0.1", 0x52},      {"10.0.0.2", 0x2c},    {"192.0.2.33", 0x6e},
+        {"198.51.100.7", 0x89},  {"203.0.113.254", 0x96}, {"8.8.8.8", 0x47},
+        {"2001:db8::1", 0xf9},   {"2001:db8::ffff", 0xba},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        assert_int_equal(bucket(SELECT_HASH, 256, known[i].address), known[i].bucket);
+        /* Other sizes are other lengths of the same hash's beginning. */
+        assert_int_equal(bucket(SELECT_HASH, 16, known[i].address), known[i].bucket >> 4);
+        assert_int_equal(bucket(SELECT_HASH, 4096, known[i].address) >> 4, known[i].bucket);
+    }
+}
+
+static void test_mask(void **state)
+{
+    (void)state;
+    assert_int_equal(bucket(SELECT_MASK, 256, "198.51.100.7"), 7);
+    assert_int_equal(bucket(SELECT_MASK, 16, "198.51.100.255"), 15);
+    assert_int_equal(bucket(SELECT_MASK, 4096, "198.51.100.7"), 0x407);
+    assert_int_equal(bucket(SELECT_MASK, 256, "2001:db8::1:fe"), 0xfe);
+    assert_int_equal(bucket(SELECT_MASK, 4096, "2001:db8::7abc"), 0xabc);
+    /* IPv4 uses the first four bytes, whatever is behind them. */
+    struct address a = address("198.51.100.7");
+    a.byte[15] = 0xff;
+    assert_int_equal(bucket_of(SELECT_MASK, 256, &a), 7);
+}
+
+static void vip_add(const char *text, enum vip_select select)
+{
+    struct vip_config *vip = &config.vip[config.vips++];
+
+    vip->address = address(text);
+    vip->select = select;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    config = (struct config){.buckets = 256};
+    vip_add("192.0.2.2", SELECT_MASK);
+    vip_add("2001:db8::2", SELECT_MASK);
+    vip_add("192.0.2.3", SELECT_HASH);
+    return conntrack_open(&conntrack);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    conntrack_close(conntrack);
+    return 0;
+}
+
+/* Enters a flow, as if packets had made it; `tcp_state` < 0: UDP. */
+static void flow_add(const char *from, const char *to, uint16_t port, int tcp_state)
+{
+    struct address source = address(from), target = address(to);
+    struct nfct_handle *h = nfct_open(CONNTRACK, 0);
+    struct nf_conntrack *flow = nfct_new();
+    const bool four = source.family == FAMILY_IP4;
+
+    assert_non_null(h);
+    assert_non_null(flow);
+    nfct_set_attr_u8(flow, ATTR_L3PROTO, four ? AF_INET : AF_INET6);
+    nfct_set_attr(flow, four ? ATTR_IPV4_SRC : ATTR_IPV6_SRC, source.byte);
+    nfct_set_attr(flow, four ? ATTR_IPV4_DST : ATTR_IPV6_DST, target.byte);
+    nfct_set_attr_u8(flow, ATTR_L4PROTO, tcp_state < 0 ? IPPROTO_UDP : IPPROTO_TCP);
+    nfct_set_attr_u16(flow, ATTR_PORT_SRC, htons(port));
+    nfct_set_attr_u16(flow, ATTR_PORT_DST, htons(80));
+    nfct_setobjopt(flow, NFCT_SOPT_SETUP_REPLY);
+    if (tcp_state >= 0)
+        nfct_set_attr_u8(flow, ATTR_TCP_STATE, (uint8_t)tcp_state);
+    nfct_set_attr_u32(flow, ATTR_TIMEOUT, 100);
+    int error = nfct_query(h, NFCT_Q_CREATE, flow);
+    if (error < 0)
+        print_error("nfct_query: %s\n", strerror(errno));
+    assert_int_equal(error, 0);
+    nfct_destroy(flow);
+    nfct_close(h);
+}
+
+static void count(void)
+{
+    memset(&counts, 0xff, sizeof(counts));
+    assert_int_equal(conntrack_count(conntrack, &config, &counts), 0);
+}
+
+static void test_empty(void **state)
+{
+    (void)state;
+    count();
+    assert_int_equal(counts.total, 0);
+    for (size_t i = 0; i < BUCKETS_MAX; i++)
+        assert_int_equal(counts.of[i], 0);
+}
+
+static void test_flows(void **state)
+{
+    (void)state;
+    flow_add("198.51.100.7", "192.0.2.2", 1, TCP_CONNTRACK_ESTABLISHED);
+    flow_add("198.51.100.7", "192.0.2.2", 2, TCP_CONNTRACK_ESTABLISHED);
+    flow_add("198.51.101.7", "192.0.2.2", 3, TCP_CONNTRACK_FIN_WAIT);
+    flow_add("203.0.113.9", "192.0.2.2", 4, TCP_CONNTRACK_SYN_RECV);
+    flow_add("203.0.113.10", "192.0.2.2", 5, -1);
+    flow_add("198.51.100.7", "192.0.2.3", 6, TCP_CONNTRACK_ESTABLISHED); /* hash: 0x89 */
+    flow_add("2001:db8:1::42", "2001:db8::2", 7, TCP_CONNTRACK_ESTABLISHED);
+    flow_add("198.51.100.7", "192.0.2.200", 8, TCP_CONNTRACK_ESTABLISHED); /* not a VIP */
+    flow_add("192.0.2.2", "192.0.2.2", 9, TCP_CONNTRACK_ESTABLISHED); /* through lo */
+    count();
+    assert_int_equal(counts.of[7], 3);
+    assert_int_equal(counts.of[9], 1);
+    assert_int_equal(counts.of[0x89], 1);
+    assert_int_equal(counts.of[0x42], 1);
+    assert_int_equal(counts.of[10], 0);
+    assert_int_equal(counts.of[2], 0);
+    assert_int_equal(counts.total, 6);
+    assert_int_equal(counts.vip[0], 6);
+    assert_int_equal(counts.vip[1], 1);
+    assert_int_equal(counts.vip[2], 1);
+}
+
+static void test_states(void **state)
+{
+    static const struct {
+        uint8_t state;
+        bool needs_node;
+    } states[] = {
+        {TCP_CONNTRACK_SYN_SENT, false},   {TCP_CONNTRACK_SYN_RECV, true},
+        {TCP_CONNTRACK_ESTABLISHED, true}, {TCP_CONNTRACK_FIN_WAIT, true},
+        {TCP_CONNTRACK_CLOSE_WAIT, true},  {TCP_CONNTRACK_LAST_ACK, true},
+        {TCP_CONNTRACK_TIME_WAIT, false},  {TCP_CONNTRACK_CLOSE, false},
+        {TCP_CONNTRACK_SYN_SENT2, false},
+    };
+    (void)state;
+
+    for (unsigned i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        char from[32];
+        snprintf(from, sizeof(from), "198.51.99.%u", 100 + i);
+        flow_add(from, "192.0.2.2", 1000, states[i].state);
+    }
+    count();
+    for (unsigned i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+        assert_int_equal(counts.of[100 + i], states[i].needs_node);
+}
+
+/* A connection that packets made: a SYN without an answer is not one. */
+static void test_connection(void **state)
+{
+    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(8080)};
+    struct sockaddr_in client = {.sin_family = AF_INET};
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    (void)state;
+
+    netlab_run("ip addr add 192.0.2.2/32 dev lo");
+    netlab_run("nft 'table inet t { chain c { type filter hook prerouting priority 0; "
+               "ct state new counter; }; chain i { type filter hook input priority 0; "
+               "tcp dport 8081 drop; }; }'");
+    inet_pton(AF_INET, "192.0.2.2", &server.sin_addr);
+    inet_pton(AF_INET, "127.0.0.77", &client.sin_addr);
+    assert_int_equal(bind(listener, (struct sockaddr *)&server, sizeof(server)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&client, sizeof(client)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&server, sizeof(server)), 0);
+    inet_pton(AF_INET, "127.0.0.78", &client.sin_addr);
+    server.sin_port = htons(8081);
+    assert_int_equal(bind(silent, (struct sockaddr *)&client, sizeof(client)), 0);
+    assert_int_equal(connect(silent, (struct sockaddr *)&server, sizeof(server)), -1);
+    assert_int_equal(errno, EINPROGRESS);
+    count();
+    assert_int_equal(counts.of[77], 1);
+    assert_int_equal(counts.of[78], 0);
+    close(silent);
+    close(fd);
+    close(listener);
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* More flows than one answer holds: all are counted, each once. */
+static void test_many(void **state)
+{
+    enum { FLOWS = 3000 };
+    struct nfct_handle *h = nfct_open(CONNTRACK, 0);
+    struct nf_conntrack *flow = nfct_new();
+    (void)state;
+
+    config.vip[0].address = address("192.0.2.66");
+    for (uint32_t i = 0; i < FLOWS; i++) {
+        nfct_set_attr_u8(flow, ATTR_L3PROTO, AF_INET);
+        nfct_set_attr_u32(flow, ATTR_IPV4_SRC, htonl(0x0a000000u + i));
+        nfct_set_attr_u32(flow, ATTR_IPV4_DST, htonl(0xc0000242u));
+        nfct_set_attr_u8(flow, ATTR_L4PROTO, IPPROTO_TCP);
+        nfct_set_attr_u16(flow, ATTR_PORT_SRC, htons(5000));
+        nfct_set_attr_u16(flow, ATTR_PORT_DST, htons(80));
+        nfct_setobjopt(flow, NFCT_SOPT_SETUP_REPLY);
+        nfct_set_attr_u8(flow, ATTR_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
+        nfct_set_attr_u32(flow, ATTR_TIMEOUT, 100);
+        assert_int_equal(nfct_query(h, NFCT_Q_CREATE, flow), 0);
+    }
+    nfct_destroy(flow);
+    nfct_close(h);
+    double start = seconds();
+    count();
+    print_message("%d flows counted in %.1f ms\n", FLOWS, (seconds() - start) * 1e3);
+    assert_int_equal(counts.vip[0], FLOWS);
+
+    /* In steps, none of which is long. */
+    int done, steps = 0;
+    double longest = 0;
+    assert_int_equal(conntrack_start(conntrack, &config), 0);
+    do {
+        struct pollfd p = {.fd = conntrack_fd(conntrack), .events = POLLIN};
+        assert_int_equal(poll(&p, 1, 1000), 1);
+        start = seconds();
+        done = conntrack_step(conntrack, &counts);
+        assert_true(done >= 0);
+        longest = seconds() - start > longest ? seconds() - start : longest;
+        steps++;
+    } while (done == 0);
+    print_message("in %d steps, the longest %.1f ms\n", steps, longest * 1e3);
+    assert_int_equal(counts.vip[0], FLOWS);
+    assert_true(steps > 5);
+    assert_int_equal(conntrack_step(conntrack, &counts), 0);
+    for (unsigned i = 0; i < 256; i++)
+        assert_true(counts.of[i] >= FLOWS / 256);
+}
+
+int main(void)
+{
+    const struct CMUnitTest pure[] = {
+        cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_mask),
+    };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_flows, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_states, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_connection, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+    };
+
+    int failed = cmocka_run_group_tests_name("buckets", pure, NULL, NULL);
+    if (failed != 0)
+        return failed;
+    return netlab_enter() ? cmocka_run_group_tests_name("conntrack", tests, NULL, NULL) : 77;
+}
