@@ -43,7 +43,7 @@ awk -v file_lines="$FILE_LINES" -v function_lines="$FUNCTION_LINES" -v columns="
 ' $sources >> "$findings"
 
 # A header may be included twice.
-for header in $(find include src tests -name '*.h' | sort); do
+for header in $(find include src -name "*.h" | sort); do
     guard=$(sed -n 's/^#ifndef \(IPCLUSTERD_[A-Z0-9_]*_H\|[A-Z0-9_]*_H\)$/\1/p' "$header" | head -n 1)
     if [ -z "$guard" ] || ! grep -q "^#define $guard\$" "$header"; then
         echo "$header:1: no include guard" >> "$findings"

@@ -1,6 +1,7 @@
 /*
  * The findings under a status. Each check looks at one thing and says what it
- * found and what to do; faults come with "!", what is worth knowing with "-".
+ * found and what to do; faults come first, with "!", and what is worth knowing
+ * after them, with "-".
  */
 #include "findings.h"
 
@@ -12,10 +13,11 @@
 
 struct findings {
     const struct screen *screen;
+    bool showing_faults; /* faults are printed first, then the notes */
     size_t faults, notes;
 };
 
-/* One finding; `remedy` may be "". */
+/* One finding, printed when its kind's turn has come; `remedy` may be "". */
 __attribute__((format(printf, 4, 5)))
 static void finding(struct findings *f, bool fault, const char *remedy, const char *format, ...)
 {
@@ -23,21 +25,25 @@ static void finding(struct findings *f, bool fault, const char *remedy, const ch
     char text[512], rest[512];
     va_list ap;
 
+    if (fault)
+        f->faults++;
+    else
+        f->notes++;
+    if (fault != f->showing_faults)
+        return;
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
     text_clean(text);
     printf("%s%c%s ", screen_on(f->screen, colour), fault ? '!' : '-',
            screen_off(f->screen, colour));
-    text_wrap(f->screen, "", 2, text);
+    text_wrap(f->screen, 2, text);
     snprintf(rest, sizeof rest, "%s", remedy);
     text_clean(rest);
-    if (*rest != '\0')
-        text_wrap(f->screen, "    > ", 6, rest);
-    if (fault)
-        f->faults++;
-    else
-        f->notes++;
+    if (*rest != '\0') {
+        fputs("    > ", stdout);
+        text_wrap(f->screen, 6, rest);
+    }
 }
 
 static void check_state(struct findings *f, const json_t *status)
@@ -177,8 +183,8 @@ static void check_rejected(struct findings *f, const json_t *status)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         long long n = field_number(rejected, kinds[i].key);
         if (n > 0)
-            finding(f, false, kinds[i].remedy, "%lld heartbeats since the start %s.", n,
-                    kinds[i].what);
+            finding(f, false, kinds[i].remedy, "Rejected heartbeats since the start: %lld that %s.",
+                    n, kinds[i].what);
     }
 }
 
@@ -190,8 +196,12 @@ void findings_print(const struct screen *s, const json_t *status)
     struct findings f = {.screen = s};
     size_t members = json_array_size(json_object_get(status, "members"));
 
-    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
-        checks[i](&f, status);
+    for (int pass = 0; pass < 2; pass++) {
+        f.showing_faults = pass == 0;
+        f.faults = f.notes = 0;
+        for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+            checks[i](&f, status);
+    }
     if (f.faults + f.notes == 0)
         printf("%sAll is well%s: %zu member%s alive, every bucket served.\n", screen_on(s, GOOD),
                screen_off(s, GOOD), members, members == 1 ? "" : "s");

@@ -95,12 +95,11 @@ const char *text_count(long long n, char out[16])
     return out;
 }
 
-void text_wrap(const struct screen *s, const char *first, int indent, const char *text)
+void text_wrap(const struct screen *s, int indent, const char *text)
 {
-    int column = text_width(first);
+    int column = indent;
     bool fresh = true;
 
-    fputs(first, stdout);
     while (*text != '\0') {
         int length = (int)strcspn(text, " ");
         if (!fresh && column + 1 + length > s->width) {

@@ -35,8 +35,8 @@ const char *text_span(long long ms, char out[16]);
 /* "999", "12.3k", "4.5M": at most six characters. */
 const char *text_count(long long n, char out[16]);
 
-/* Prints words wrapped to the screen's width: `first` before the first line,
- * `indent` blanks before the others. */
-void text_wrap(const struct screen *s, const char *first, int indent, const char *text);
+/* Prints words wrapped to the screen's width, from column `indent`, where the
+ * caller has left off; the lines after the first begin there too. */
+void text_wrap(const struct screen *s, int indent, const char *text);
 
 #endif

@@ -3,8 +3,8 @@
  *
  * In this order: the seal, the parse, the sender, the stream; only then, and
  * only if the heartbeat proves to be fresh (it acknowledges one of ours that is
- * younger than `dead_after`), what it says of the sender; and only if the
- * sender is alive, what it says of others.
+ * younger than `dead_after`), what it says of the sender and of ourselves; and
+ * only if the sender is alive, what it says of others.
  *
  * Evidence for a third member is what a living member heard of it both ways
  * itself; it is never passed on, so it cannot go round in circles.
@@ -75,13 +75,13 @@ static void entry_self(struct node *n, const struct heartbeat_entry *e, struct a
 
 /* The verdict of an entry on incarnation e->incarnation >= m->incarnation. */
 static void entry_verdict(struct node *n, size_t index, const struct heartbeat_entry *e,
-                          bool proven, struct actions *out)
+                          struct actions *out)
 {
     struct member *m = &n->roster.member[index];
     instant since = instant_add(n->now, -(usec)e->age_ms * USEC_PER_MS);
     bool was_alive = member_alive(m);
     if (was_alive && e->standing == STANDING_DEAD &&
-        (proven || instant_diff(n->now, m->evidence) < n->config.dead_after))
+        instant_diff(n->now, m->evidence) < n->config.dead_after)
         return; /* the accusation stands in m->accused; the member will refute it */
     if (!was_alive && m->fallen >= e->incarnation && m->standing >= e->standing) {
         if (m->standing == e->standing && instant_before(since, m->since))
@@ -120,15 +120,11 @@ static usec proof_of(const struct heartbeat *h, uint32_t id)
     return AGE_NEVER;
 }
 
-static void entry_take(struct node *n, const struct heartbeat_entry *e, const char *sender,
-                       struct actions *out)
+/* What a living member says of a third. */
+static void entry_take(struct node *n, const struct heartbeat_entry *e, struct actions *out)
 {
-    if (strcmp(e->name, node_self(n)->name) == 0) {
-        entry_self(n, e, out);
+    if (e->incarnation == 0)
         return;
-    }
-    if (strcmp(e->name, sender) == 0 || e->incarnation == 0)
-        return; /* the sender speaks for itself */
     int index = roster_find(&n->roster, e->name);
     if (index == ROSTER_NONE) {
         if (e->standing == STANDING_FORGOTTEN)
@@ -149,7 +145,7 @@ static void entry_take(struct node *n, const struct heartbeat_entry *e, const ch
     if (e->standing == STANDING_ALIVE)
         entry_alive(n, (size_t)index, e, proof, out);
     else if (e->incarnation >= m->incarnation)
-        entry_verdict(n, (size_t)index, e, false, out);
+        entry_verdict(n, (size_t)index, e, out);
 }
 
 /* Evidence: whom the sender has heard both ways. */
@@ -302,9 +298,16 @@ void node_hear(struct node *n, const uint8_t *data, size_t length, struct action
     if ((h->flags & HEARTBEAT_ASKING) != 0)
         node_answer(n);
     word_take(n, (size_t)index, h, out);
-    if (!member_alive(&n->roster.member[index]))
-        return;
-    acks_take(n, h);
-    for (size_t i = 0; i < h->entries; i++)
-        entry_take(n, &h->entry[i], h->name, out);
+    bool alive = member_alive(&n->roster.member[index]);
+    if (alive)
+        acks_take(n, h);
+    for (size_t i = 0; i < h->entries; i++) {
+        /* What a member that we call dead says of us we have to know: it may
+         * call us dead too, and only a refutation brings us together. */
+        bool of_self = strcmp(h->entry[i].name, node_self(n)->name) == 0;
+        if (of_self)
+            entry_self(n, &h->entry[i], out);
+        else if (alive && strcmp(h->entry[i].name, h->name) != 0)
+            entry_take(n, &h->entry[i], out);
+    }
 }

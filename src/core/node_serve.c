@@ -125,7 +125,7 @@ static bool buckets_step(struct node *n, const struct others *o)
         enum bucket_class is = bucket_next(was, &v);
         if (class_claims(is) && v.holding)
             n->hold_end = instant_min(n->hold_end, n->hold_until[b]);
-        if (!class_claims(is))
+        if (!v.mine)
             bitmap_clear(&n->orphaned, b);
         if (is == CLASS_LINGER && was != CLASS_LINGER)
             bitmap_set(&n->flows, b); /* until a count says otherwise */

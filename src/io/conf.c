@@ -187,6 +187,7 @@ static void form_refuse(struct conf_file *f, const struct conf_key *k, const con
 {
     enum conf_form form = k->type->form;
 
+    assert(form < FORM_MAX);
     if (form == FORM_TEXT && config_setting_is_number(s) && strcmp(k->type->name, "duration") == 0)
         conf_complain(f, label,
                       "must be a duration in quotes with a unit (ms, s, m, h), "
@@ -365,6 +366,7 @@ static int file_take(struct conf_file *f, struct config *out)
         *out = c;
     sodium_memzero(&c, sizeof(c));
     config_destroy(&tree);
+    f->tree = NULL;
     conf_source_free(&f->source);
     return f->faults;
 }

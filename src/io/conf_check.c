@@ -27,7 +27,7 @@ static void node_name_resolve(struct conf_file *f, struct config *c)
                       "set one",
                       host);
     else
-        strcpy(c->node, host);
+        text_copy(c->node, sizeof(c->node), host);
 }
 
 static void defaults_resolve(struct conf_file *f, struct config *c)
@@ -144,7 +144,7 @@ static void hash_number(crypto_generichash_state *h, uint64_t number)
 uint64_t conf_digest(const struct config *c)
 {
     static const unsigned char start[16] = "ipclusterd conf";
-    const struct vip_config *order[VIPS_MAX];
+    const struct vip_config *order[VIPS_MAX] = {0};
     crypto_generichash_state h;
     uint8_t hash[crypto_generichash_BYTES];
     uint64_t digest = 0;
@@ -213,8 +213,8 @@ void conf_node(const struct config *c, struct node_config *out)
         .forget_after = c->forget_after,
         .config_digest = c->digest,
     };
-    strcpy(out->cluster, c->cluster);
-    strcpy(out->name, c->node);
+    text_copy(out->cluster, sizeof(out->cluster), c->cluster);
+    text_copy(out->name, sizeof(out->name), c->node);
     memcpy(out->key, c->key, sizeof(out->key));
     /* One span for all: no VIP's flows may count as dead too early. */
     for (size_t i = 0; i < c->vips; i++)

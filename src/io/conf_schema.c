@@ -41,7 +41,7 @@ static bool text_set(const struct conf_key *k, const struct conf_input *in, void
         return refuse(why, "must not be empty");
     if (length > (size_t)k->max)
         return refuse(why, "longer than %d bytes", (int)k->max);
-    memcpy(field(k, base), in->text, length + 1);
+    text_copy(field(k, base), (size_t)k->max + 1, in->text);
     return true;
 }
 
@@ -66,7 +66,7 @@ static bool interface_set(const struct conf_key *k, const struct conf_input *in,
 {
     if (!interface_valid(in->text))
         return refuse(why, QUOTED " is no name of an interface", in->text);
-    strcpy(field(k, base), in->text);
+    text_copy(field(k, base), IFNAME_BYTES_MAX + 1, in->text);
     return true;
 }
 
@@ -81,7 +81,7 @@ static bool links_set(const struct conf_key *k, const struct conf_input *in, voi
             return refuse(why, "\"%s\" is listed twice", in->text);
     if (c->heartbeat_links == (size_t)k->max)
         return refuse(why, "more than %d interfaces", (int)k->max);
-    strcpy(c->heartbeat_link[c->heartbeat_links++], in->text);
+    text_copy(c->heartbeat_link[c->heartbeat_links++], IFNAME_BYTES_MAX + 1, in->text);
     return true;
 }
 

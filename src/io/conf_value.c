@@ -28,6 +28,14 @@ enum {
 
 static const usec duration_max = (usec)10 * 366 * 24 * 3600 * USEC_PER_S;
 
+void text_copy(char *to, size_t size, const char *from)
+{
+    size_t length = strlen(from);
+
+    assert(length < size);
+    memcpy(to, from, length + 1);
+}
+
 static bool digit(char c)
 {
     return c >= '0' && c <= '9';

@@ -13,6 +13,9 @@ enum {
     DURATION_TEXT_BYTES = 24
 };
 
+/* Copies a text that is known to fit into `size` bytes, with its NUL. */
+void text_copy(char *to, size_t size, const char *from);
+
 /* "100ms", "1s", "2m", "24h": a whole number and one unit; at most 10 years. */
 bool duration_parse(const char *text, usec *out);
 

@@ -104,6 +104,10 @@ void check_class_changed(struct world *w, unsigned i, unsigned bucket, enum buck
 {
     struct checks *c = &w->checks;
     enum bucket_class new = w->host[i].kernel.plan.class_of[bucket];
+    if ((int)bucket == w->trace.watch)
+        trace_line(&w->trace, w->now, (int)i, "bucket %u: %s -> %s, %u flows", bucket,
+                   bucket_class_name(old), bucket_class_name(new),
+                   w->host[i].kernel.flows[bucket]);
     set_bit(&c->claims[bucket], i, class_claims(new));
     set_bit(&c->releases[bucket], i, new == CLASS_RELEASE);
     bool doubtful = __builtin_popcountll(c->claims[bucket]) +

@@ -33,7 +33,8 @@ static bool host_agrees(struct world *w, unsigned i, uint64_t *view, bool *first
 {
     struct status *s = w->status;
     w->brain->status(w->host[i].node, world_clock(w, i), s);
-    if (!s->converged || s->state == NODE_JOINING || (!*first && s->view != *view))
+    bool drilled = w->course.phase == PHASE_DRILL && i == w->course.victim;
+    if (!s->converged || (s->state != NODE_SERVING && !drilled) || (!*first && s->view != *view))
         return false;
     if (*first) {
         for (unsigned b = 0; b < w->scenario.buckets; b++) {
@@ -224,6 +225,8 @@ static void course_next(struct world *w)
     case PHASE_HEAL:
         if (took > c->worst_heal)
             c->worst_heal = took;
+        for (unsigned i = 0; i < w->scenario.nodes; i++)
+            w->host[i].drained = false;
         if (drill_choose(w))
             drill_begin(w);
         else if (w->now >= w->scenario.duration)
@@ -263,7 +266,7 @@ void course_look(struct world *w)
         }
     } else {
         for (unsigned i = 0; i < s->nodes && c->phase == PHASE_HEAL; i++)
-            world_start(w, i); /* those that were leaving */
+            nemesis_mend(w, i);
         if ((!drill || since >= s->dead_after + 4 * s->interval) && course_agreed(w)) {
             course_next(w);
         } else if (since > 10 * USEC_PER_S + 20 * s->dead_after) {

@@ -259,10 +259,21 @@ void nemesis_heal(struct world *w)
             host_link(w, i, true);
     }
     net_heal(&w->net);
-    for (unsigned i = 0; i < w->scenario.nodes; i++) {
-        /* One that is leaving goes first: course_look() starts it again. */
-        world_start(w, i);
-        fault_undo(w, FAULT_DRAIN, i);
-        fault_undo(w, FAULT_HEALTH, i);
+    for (unsigned i = 0; i < w->scenario.nodes; i++)
+        nemesis_mend(w, i);
+}
+
+/* A drain is remembered by the cluster, also over a restart, and a node that
+ * has just started may not know of it yet: so it is undone again and again. */
+void nemesis_mend(struct world *w, unsigned i)
+{
+    struct host *h = &w->host[i];
+    world_start(w, i); /* also one that was leaving, once it has gone */
+    if (h->state != HOST_RUNNING)
+        return;
+    if (h->drained) {
+        host_control(w, i, false);
+        h->drained = true;
     }
+    fault_undo(w, FAULT_HEALTH, i);
 }

@@ -20,6 +20,7 @@ struct request {
     struct scenario_wish wish;
     unsigned jobs;
     bool verbose;
+    int watch; /* bucket, or -1 */
     char given[160]; /* options to give again for a replay */
 };
 
@@ -33,7 +34,7 @@ struct sum {
 static const char usage[] =
     "usage: sim [--seed N | --seeds A..B] [--nodes N] [--buckets N] [--duration 60s]\n"
     "           [--interval 100ms] [--faults none|loss|crash|partition|all|oneway|NAME]\n"
-    "           [--jobs N] [--verbose]\n"
+    "           [--jobs N] [--verbose [--watch BUCKET]]\n"
     "Runs the simulator, a line for each seed. Exit status: 0, 1 violations, 2 usage.\n";
 
 static bool duration_parse(const char *text, usec *out)
@@ -107,11 +108,13 @@ static void sum_add(struct sum *s, const struct result *x)
 static void run_job(const struct request *r, unsigned job, struct sum *sum)
 {
     struct world *w = world_new(&brain_core);
+    w->trace.verbose = r->verbose;
+    w->trace.watch = r->watch;
     for (uint64_t seed = r->first + job; seed <= r->last && seed >= r->first; seed += r->jobs) {
         struct scenario s;
         struct result x;
         scenario_draw(&s, seed, &r->wish);
-        world_run(w, &s, r->verbose, &x);
+        world_run(w, &s, &x);
         print_run(r, &x);
         sum_add(sum, &x);
     }
@@ -207,6 +210,10 @@ static bool option_take(struct request *r, char option, const char *name, const 
         good = number_parse(value, JOBS_MAX, &v, NULL) && v > 0;
         r->jobs = (unsigned)v;
         return good;
+    case 'w':
+        good = number_parse(value, BUCKETS_MAX - 1, &v, NULL);
+        r->watch = (int)v;
+        return good;
     default:
         r->verbose = true;
         return true;
@@ -222,10 +229,11 @@ int main(int argc, char **argv)
         {"nodes", required_argument, NULL, 'n'},    {"buckets", required_argument, NULL, 'b'},
         {"duration", required_argument, NULL, 'd'}, {"interval", required_argument, NULL, 'i'},
         {"faults", required_argument, NULL, 'f'},   {"jobs", required_argument, NULL, 'j'},
-        {"verbose", no_argument, NULL, 'v'},        {"help", no_argument, NULL, 'h'},
+        {"verbose", no_argument, NULL, 'v'},        {"watch", required_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    struct request r = {.first = 1, .last = 1, .jobs = 1, .wish = {.faults = -1}};
+    struct request r = {.first = 1, .last = 1, .jobs = 1, .watch = -1, .wish = {.faults = -1}};
     int c, which = 0;
     while ((c = getopt_long(argc, argv, "", options, &which)) != -1) {
         if (c == 'h') {

@@ -8,10 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void trace_init(struct trace *t, uint64_t seed, bool verbose)
+void trace_init(struct trace *t, uint64_t seed)
 {
     t->hash = 0xcbf29ce484222325u;
-    t->verbose = verbose;
     trace_number(t, seed);
 }
 

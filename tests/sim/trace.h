@@ -12,9 +12,11 @@
 struct trace {
     uint64_t hash;
     bool verbose; /* lines to stdout */
+    int watch;    /* also all about this bucket; -1: none */
 };
 
-void trace_init(struct trace *t, uint64_t seed, bool verbose);
+/* Keeps t->verbose and t->watch. */
+void trace_init(struct trace *t, uint64_t seed);
 
 /* Mixes a number, or bytes (read in a fixed byte order), into the hash. */
 void trace_number(struct trace *t, uint64_t v);

@@ -27,6 +27,7 @@ struct world *world_new(const struct brain *brain)
     w->brain = brain;
     net_init(&w->net);
     queue_init(&w->queue);
+    w->trace.watch = -1;
     return w;
 }
 
@@ -76,7 +77,7 @@ static void host_reset(struct world *w, unsigned i)
     memset(c->key, 0x6b, sizeof c->key);
 }
 
-void world_reset(struct world *w, const struct scenario *s, bool verbose)
+void world_reset(struct world *w, const struct scenario *s)
 {
     w->scenario = *s;
     w->now = 0;
@@ -91,7 +92,7 @@ void world_reset(struct world *w, const struct scenario *s, bool verbose)
         host_reset(w, i);
     checks_reset(&w->checks, w);
     memset(&w->course, 0, sizeof w->course);
-    trace_init(&w->trace, s->seed, verbose);
+    trace_init(&w->trace, s->seed);
 }
 
 void world_later(struct world *w, usec after, const struct happening *h)
@@ -257,7 +258,7 @@ void world_start(struct world *w, unsigned i)
     h->started_at = w->now;
     h->deadline = INT64_MIN;
     h->timer++;
-    h->drained = h->unhealthy = h->leaving = false;
+    h->unhealthy = h->leaving = false;
     h->inbox_count = h->inbox_datagrams = 0;
     kernel_clear(w, i);
     net_forget_heard(w, i);
@@ -488,9 +489,9 @@ void world_advance(struct world *w, int64_t until)
         w->now = until;
 }
 
-void world_run(struct world *w, const struct scenario *s, bool verbose, struct result *out)
+void world_run(struct world *w, const struct scenario *s, struct result *out)
 {
-    world_reset(w, s, verbose);
+    world_reset(w, s);
     course_begin(w);
     while (!w->over)
         world_advance(w, w->now + USEC_PER_S);

@@ -116,10 +116,10 @@ struct world *world_new(const struct brain *brain);
 void world_free(struct world *w);
 
 /* Sets the world up for a scenario, at virtual time 0, all hosts off. */
-void world_reset(struct world *w, const struct scenario *s, bool verbose);
+void world_reset(struct world *w, const struct scenario *s);
 
 /* One whole run. */
-void world_run(struct world *w, const struct scenario *s, bool verbose, struct result *out);
+void world_run(struct world *w, const struct scenario *s, struct result *out);
 
 /* Lets everything happen up to virtual time `until`. */
 void world_advance(struct world *w, int64_t until);
@@ -151,6 +151,7 @@ instant world_clock(const struct world *w, unsigned i);
 void nemesis_strike(struct world *w, const struct happening *h);
 void nemesis_undo(struct world *w, const struct happening *h);
 void nemesis_heal(struct world *w); /* everything is well again */
+void nemesis_mend(struct world *w, unsigned i); /* a host that was still on its way out */
 
 /* Course of a run (course.c). */
 void course_begin(struct world *w);

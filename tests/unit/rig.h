@@ -1,0 +1,79 @@
+/*
+ * A rig for tests of the node: a few nodes on a perfect network of 0.1 ms, with
+ * kernels that obey at once, and a log of the notes. Where more is needed the
+ * simulator is the tool.
+ */
+#ifndef IPCLUSTERD_TESTS_RIG_H
+#define IPCLUSTERD_TESTS_RIG_H
+
+#include "ipclusterd/status.h"
+#include "ipclusterd/wire.h"
+
+enum { RIG_NODES = 8, RIG_NOTES = 4096 };
+
+struct rig_node {
+    struct node *node;
+    bool running, cut;   /* cut: neither sends nor hears */
+    int fail;            /* what the kernel answers: 0 or -errno */
+    int fail_renew;
+    bool mute_kernel;    /* the kernel does not answer at all */
+    uint32_t flows[BUCKETS_MAX];
+    struct plan plan;    /* what the kernel holds */
+    unsigned exits, counts;
+};
+
+struct rig_note {
+    int node;
+    instant at;
+    struct note note;
+};
+
+struct rig {
+    instant now;
+    struct rig_node node[RIG_NODES];
+    unsigned notes;
+    struct rig_note note[RIG_NOTES];
+    uint8_t last[DATAGRAM_MAX]; /* the last datagram that anybody sent */
+    size_t last_length;
+    int last_from;
+};
+
+void rig_init(struct rig *r);
+void rig_free(struct rig *r);
+/* The configuration of node `i`: "n0", "n1", ...; 64 buckets, 100/400/300 ms. */
+struct node_config rig_config(int i);
+void rig_start(struct rig *r, int i, uint32_t incarnation);
+void rig_start_with(struct rig *r, int i, uint32_t incarnation, const struct node_config *c);
+/* The process is gone, and with it what its kernel had. */
+void rig_crash(struct rig *r, int i);
+void rig_step(struct rig *r, int i, const struct event *e);
+void rig_event(struct rig *r, int i, enum event_kind kind);
+void rig_hand(struct rig *r, int i, const uint8_t *data, size_t length);
+void rig_control(struct rig *r, int i, enum control_verb verb, const char *member);
+void rig_run(struct rig *r, usec span);
+/* A node's status; valid until the next call. */
+const struct status *rig_status(struct rig *r, int i);
+/* The member's entry in the status of node `i`, or NULL. */
+const struct status_member *rig_member(struct rig *r, int i, const char *name);
+/* Notes of a kind that node `i` told (-1: any node) at or after `since`. */
+unsigned rig_noted(const struct rig *r, int i, enum note_kind kind, instant since);
+/* Every bucket is claimed in exactly one kernel of the running nodes. */
+bool rig_covered(const struct rig *r);
+
+/* A member that the test itself plays. */
+struct ghost {
+    struct heartbeat say;
+    struct node_config config;
+};
+
+void ghost_init(struct ghost *g, const struct node_config *c, uint64_t salt);
+/* Acknowledges the node's last datagram (rig.last) and makes the ghost's view
+ * that of the node. */
+void ghost_listen(struct ghost *g, const struct rig *r);
+/* Seals what it says, with the next sequence. */
+size_t ghost_seal(struct ghost *g, uint8_t out[DATAGRAM_MAX]);
+void ghost_say(struct ghost *g, struct rig *r, int to);
+/* Listens and says, every 50 ms. */
+void ghost_live(struct ghost *g, struct rig *r, int to, usec span);
+
+#endif
