@@ -110,7 +110,9 @@ static void alarm_rang(void *arg, int number)
     struct daemon *d = arg;
     (void)number;
     /* Held up: what others sent meanwhile is heard before they are judged. */
-    if (instant_diff(loop_now(), node_deadline(d->node)) > d->node_config.interval / 4) {
+    usec late = instant_diff(loop_now(), node_deadline(d->node));
+    if (late > d->node_config.interval / 4) {
+        log_debug("daemon", "woke up %lld ms late", (long long)(late / USEC_PER_MS));
         daemon_pump(d);
         return;
     }

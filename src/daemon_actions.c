@@ -104,10 +104,30 @@ static void action_carry_out(struct daemon *d, const struct action *a, instant n
     assert(a->kind < ACTION_MAX);
 }
 
+/* A call that holds up the heartbeats is worth a line: the lease hangs on it. */
+static void slowness_tell(const struct daemon *d, enum action_kind kind, instant before)
+{
+    static const char *const names[ACTION_MAX] = {
+        [ACTION_SEND] = "sending",
+        [ACTION_APPLY] = "changing the rules",
+        [ACTION_RENEW] = "renewing the lease",
+        [ACTION_COUNT] = "counting flows",
+        [ACTION_NOTE] = "logging",
+        [ACTION_EXIT] = "ending",
+    };
+    usec took = instant_diff(loop_now(), before);
+    if (took > d->node_config.interval)
+        log_warn("daemon", "%s took %lld ms: this host is slow, or overloaded", names[kind],
+                 (long long)(took / USEC_PER_MS));
+}
+
 void daemon_carry_out(struct daemon *d, instant now)
 {
-    for (size_t i = 0; i < d->actions.count; i++)
+    for (size_t i = 0; i < d->actions.count; i++) {
+        instant before = loop_now();
         action_carry_out(d, &d->actions.item[i], now);
+        slowness_tell(d, d->actions.item[i].kind, before);
+    }
     if (d->actions.lost_notes > 0)
         log_warn("daemon", "%zu notes found no room", d->actions.lost_notes);
 }

@@ -14,6 +14,8 @@
 #include "daemon_private.h"
 #include "io/notify.h"
 
+#define REJECTED_PAUSE (60 * USEC_PER_S)
+
 static const struct {
     enum log_level level;
     const char *text;
@@ -131,10 +133,19 @@ void note_text(const struct note *n, char *out, size_t size)
     out[used] = '\0';
 }
 
-/* A failure that repeats is told once; the first success ends the row. */
-static bool note_is_repetition(const struct note *n)
+/* A failure that repeats is told once, until it ends; what strangers send us,
+ * once a minute for each reason. */
+static bool note_is_repetition(struct daemon *d, const struct note *n)
 {
-    return n->kind == NOTE_APPLY_FAILED && n->other > 1;
+    if (n->kind == NOTE_APPLY_FAILED)
+        return n->other > 1;
+    if (n->kind != NOTE_REJECTED || !in_range(n->number, REJECT_MAX))
+        return false;
+    instant *told = &d->rejected_told[n->number], now = loop_now();
+    if (told->us != 0 && instant_diff(now, *told) < REJECTED_PAUSE)
+        return true;
+    *told = now;
+    return false;
 }
 
 static void event_keep(struct daemon *d, const struct note *n)
@@ -152,7 +163,7 @@ void daemon_note(struct daemon *d, const struct note *n)
     char text[256];
     event_keep(d, n);
     note_text(n, text, sizeof text);
-    log_line(note_is_repetition(n) ? LOG_LEVEL_DEBUG : rows[n->kind].level, "node", "%s", text);
+    log_line(note_is_repetition(d, n) ? LOG_LEVEL_DEBUG : rows[n->kind].level, "node", "%s", text);
     if (n->kind == NOTE_STATE || n->kind == NOTE_VIEW)
         notify_send(NOTIFY_STATUS, text);
 }

@@ -86,7 +86,8 @@ struct daemon {
     bool links_up;
     uint32_t incarnation; /* as persisted */
     usec watchdog_interval;
-    unsigned announcements; /* still to be made */
+    unsigned announcements; /* rounds still to be made */
+    size_t announce_next;   /* VIP of the present round */
     struct repair rules_repair, links_repair;
     struct streak send_streak, apply_streak, renew_streak, count_streak;
     struct streak rules_streak, links_streak, address_streak;
@@ -103,6 +104,7 @@ struct daemon {
 
     struct daemon_event events[EVENTS_KEPT]; /* a ring */
     uint64_t events_seen;
+    instant rejected_told[REJECT_MAX]; /* when last logged; 0: never */
 
     struct ctl_view view;
     struct nft_counters packets[VIPS_MAX];
@@ -161,7 +163,7 @@ void daemon_answer(struct daemon *d, const struct event *e);
 /* Watches the ruleset, links and addresses. 0 or -errno. */
 int daemon_repair_start(struct daemon *d);
 void daemon_repair_stop(struct daemon *d);
-/* Tells the neighbours the VIPs' MACs, now and some times after. */
+/* Tells the neighbours the VIPs' MACs, soon and some times after. */
 void daemon_announce(struct daemon *d);
 /* Tells the core if the links' state is another than it knows. */
 void daemon_links_tell(struct daemon *d);

@@ -3,7 +3,8 @@
  *
  * The first repair after a quiet spell is made at once. Somebody who keeps
  * undoing it (another manager of rules or addresses) is answered at growing
- * distances, up to one second, and told about in the log ever more rarely.
+ * distances, but not long ones: without its rules this host answers for the VIP
+ * beside the others. In the log it is told about ever more rarely.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,9 +12,10 @@
 #include "daemon_private.h"
 
 #define REPAIR_QUIET (10 * USEC_PER_S)
-#define REPAIR_LOOK_MIN (20 * USEC_PER_MS) /* between looks that find nothing */
-#define REPAIR_WAIT_MIN (50 * USEC_PER_MS)
-#define REPAIR_WAIT_MAX (800 * USEC_PER_MS)
+#define REPAIR_LOOK_MIN (10 * USEC_PER_MS) /* between looks that find nothing */
+#define REPAIR_WAIT_MIN (12 * USEC_PER_MS)
+#define ANNOUNCE_GAP (10 * USEC_PER_MS)
+#define REPAIR_WAIT_MAX (100 * USEC_PER_MS)
 
 /* Something may need repair: sets the alarm, now or when it may be. */
 static void repair_due(struct repair *r)
@@ -120,25 +122,30 @@ static void links_changed(void *arg, int number)
     repair_due(&d->links_repair);
 }
 
+/* One VIP at a time: closing a packet socket takes the kernel some milliseconds,
+ * which many VIPs together would take from the heartbeats. */
 static void announce_rang(void *arg, int number)
 {
     struct daemon *d = arg;
-    int failed = 0;
+    size_t i = d->announce_next++;
     (void)number;
-    for (size_t i = 0; i < d->config.vips; i++) {
+    if (i < d->config.vips) {
         int rc = announce_vip(&d->config.vip[i], &d->place[i]);
-        failed = rc < 0 ? rc : failed;
+        if (rc < 0)
+            log_debug("vip", "cannot announce: %s", strerror(-rc));
+        watch_at(d->announce_alarm, instant_add(loop_now(), ANNOUNCE_GAP));
+        return;
     }
-    if (failed < 0)
-        log_debug("vip", "cannot announce: %s", strerror(-failed));
-    if (d->announcements > 0 && --d->announcements > 0)
+    d->announce_next = 0;
+    if (--d->announcements > 0)
         watch_at(d->announce_alarm, instant_add(loop_now(), USEC_PER_S));
 }
 
 void daemon_announce(struct daemon *d)
 {
     d->announcements = ANNOUNCEMENTS;
-    announce_rang(d, 0);
+    d->announce_next = 0;
+    watch_at(d->announce_alarm, loop_now());
 }
 
 int daemon_repair_start(struct daemon *d)

@@ -23,13 +23,13 @@ enum {
     RULES_ERROR_BYTES = 200, /* of nft's complaint */
 };
 
-/* Starts nft with both outputs on the returned descriptor. */
-static int nft_spawn(pid_t *pid, int *out)
+/* Starts nft with both outputs on the returned descriptor. One table each time:
+ * told to list two, nft 1.0.6 finds neither. */
+static int nft_spawn(char *family, pid_t *pid, int *out)
 {
-    static char name[] = "nft";
-    static char command[] = "list table inet ipclusterd; list table netdev ipclusterd";
+    static char name[] = "nft", list[] = "list", table[] = "table", ours[] = "ipclusterd";
     static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin", locale[] = "LC_ALL=C";
-    char *const arguments[] = {name, command, NULL};
+    char *const arguments[] = {name, list, table, family, ours, NULL};
     char *const environment[] = {path, locale, NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
@@ -89,18 +89,18 @@ static int text_collect(struct daemon *d, int fd, struct evbuffer *out)
     }
 }
 
-int daemon_rules(struct daemon *d, struct evbuffer *out, char *why)
+static int table_list(struct daemon *d, char *family, struct evbuffer *out, char *why)
 {
     pid_t pid;
     int fd = -1, status = 0;
-    int rc = nft_spawn(&pid, &fd);
+    size_t before = evbuffer_get_length(out);
+    int rc = nft_spawn(family, &pid, &fd);
     if (rc < 0) {
         snprintf(why, WHY_BYTES, "cannot run nft: %s: install the package nftables",
                  strerror(-rc));
         return rc;
     }
-    struct evbuffer *text = evbuffer_new();
-    rc = text == NULL ? -ENOMEM : text_collect(d, fd, text);
+    rc = text_collect(d, fd, out);
     close(fd);
     if (rc < 0)
         kill(pid, SIGKILL);
@@ -110,13 +110,27 @@ int daemon_rules(struct daemon *d, struct evbuffer *out, char *why)
         snprintf(why, WHY_BYTES, "nft gave no ruleset: %s", strerror(-rc));
     } else if (status != 0) {
         char complaint[RULES_ERROR_BYTES] = "";
-        evbuffer_copyout(text, complaint, sizeof complaint - 1);
+        evbuffer_drain(out, before);
+        evbuffer_copyout(out, complaint, sizeof complaint - 1);
         complaint[strcspn(complaint, "\n")] = '\0';
         snprintf(why, WHY_BYTES, "nft failed: %s", complaint);
         rc = -EIO;
-    } else {
-        evbuffer_add_buffer(out, text);
     }
+    return rc;
+}
+
+int daemon_rules(struct daemon *d, struct evbuffer *out, char *why)
+{
+    static char families[][8] = {"inet", "netdev"};
+    struct evbuffer *text = evbuffer_new();
+    int rc = text == NULL ? -ENOMEM : 0;
+    why[0] = '\0';
+    for (size_t i = 0; i < sizeof families / sizeof *families && rc == 0; i++)
+        rc = table_list(d, families[i], text, why);
+    if (rc == 0)
+        evbuffer_add_buffer(out, text);
+    else if (why[0] == '\0')
+        snprintf(why, WHY_BYTES, "not enough memory");
     if (text != NULL)
         evbuffer_free(text);
     return rc;

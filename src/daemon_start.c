@@ -225,6 +225,7 @@ void daemon_stop(struct daemon *d)
     daemon_repair_stop(d);
     if (d->kernel_touched)
         kernel_give_back(d);
+    privilege_realtime_end();
     if (d->ctl != NULL)
         ctl_close(d->ctl);
     links_close(&d->links);

@@ -60,7 +60,7 @@ endif
 EXTRA_DIST += %D%/subbuild.sh
 
 lint:
-	@CPPFLAGS='$(AM_CPPFLAGS)' '$(srcdir)/%D%/lint.sh' '$(srcdir)'
+	@'$(srcdir)/%D%/lint.sh' '$(srcdir)'
 
 format:
 	cd '$(srcdir)' && find include src tests -name '*.[ch]' -exec clang-format -i {} +

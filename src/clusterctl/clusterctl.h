@@ -24,7 +24,7 @@ struct call {
     bool json;
     const char *vip;       /* --vip, or NULL */
     bool wait;             /* --wait */
-    long timeout_ms;       /* --timeout; -1: none */
+    long long timeout_ms;       /* --timeout; -1: none */
     int argc;              /* the command's own arguments, without its name */
     char **argv;
     struct screen screen;  /* standard output */

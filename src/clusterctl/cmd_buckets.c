@@ -135,14 +135,18 @@ static void legend_print(const struct screen *s, const struct map *m)
     putchar('\n');
     for (size_t i = 0; i < m->owners; i++) {
         const struct owner *o = &m->owner[i];
+        char text[256];
+        int n = snprintf(text, sizeof text, "%.100s: %u bucket%s", o->name, o->buckets,
+                         o->buckets == 1 ? "" : "s");
+        if (o->away > 0)
+            n += snprintf(text + n, sizeof text - (size_t)n, ", %u of them another's at home",
+                          o->away);
+        if (o->lingering > 0)
+            snprintf(text + n, sizeof text - (size_t)n, ", lingers on %u", o->lingering);
         printf("  ");
         sign_print(s, letters[i < sizeof letters - 2 ? i : sizeof letters - 2], (int)i);
-        printf(" %s: %u bucket%s", o->name, o->buckets, o->buckets == 1 ? "" : "s");
-        if (o->away > 0)
-            printf(", %u of them another's at home", o->away);
-        if (o->lingering > 0)
-            printf(", lingers on %u", o->lingering);
-        putchar('\n');
+        putchar(' ');
+        text_wrap(s, 4, text);
     }
     if (m->unowned > 0)
         printf("  . nobody: %u, not served\n", m->unowned);

@@ -59,6 +59,7 @@ static void bar_print(const struct screen *s, const char *name, const struct pro
     printf("\r%.20s [%s%s%s] %s flows, %lld lingering, %s\033[K", name, screen_on(s, GOOD), bar,
            screen_off(s, GOOD), text_count(p->flows, flows), p->lingering,
            text_span(waited, span));
+    screen_line_open();
     fflush(stdout);
 }
 
@@ -111,7 +112,7 @@ static int wait_end(const struct call *c, const char *name, int code, long long 
 int drain_wait(const struct call *c, const char *node)
 {
     const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
-    bool bar = c->screen.terminal && !c->json, drawn = false;
+    bool bar = c->screen.terminal && !c->json;
     struct progress p = {0}, last = {.claimed = -1};
     long long start = now_ms();
     char name[64] = "";
@@ -133,7 +134,6 @@ int drain_wait(const struct call *c, const char *node)
             bar_print(&c->screen, name, &p, now_ms() - start);
         else if (!c->json)
             line_print(name, &p, &last);
-        drawn = bar;
         last = p;
         quiet = p.draining && p.claimed == 0 && p.lingering == 0 ? quiet + 1 : 0;
         if (quiet == QUIET_POLLS)
@@ -145,7 +145,6 @@ int drain_wait(const struct call *c, const char *node)
         }
         nanosleep(&pause, NULL);
     } while (true);
-    if (drawn)
-        putchar('\n');
+    screen_line_end();
     return wait_end(c, name, code, now_ms() - start);
 }

@@ -121,7 +121,7 @@ static void check_members(struct findings *f, const json_t *status)
 static void check_kernel(struct findings *f, const json_t *status)
 {
     long long failures = field_number(status, "apply_failures");
-    size_t i;
+    size_t i, lapsed = 0;
     json_t *v;
 
     if (failures > 0)
@@ -130,11 +130,12 @@ static void check_kernel(struct findings *f, const json_t *status)
                 "The kernel refused the last %lld change%s in a row.", failures,
                 failures == 1 ? "" : "s");
     json_array_foreach(json_object_get(status, "vips"), i, v)
-        if (field_number(v, "owned") > 0 && field_number(v, "lease_ms") == 0)
-            finding(f, true, "The daemon comes too late to renew it, or the kernel refuses: see "
-                    "the log, and whether this host is overloaded.",
-                    "The lease of %s has lapsed: this node takes no new flows.",
-                    field_text(v, "address"));
+        lapsed += field_number(v, "owned") > 0 && field_number(v, "lease_ms") == 0;
+    if (lapsed > 0)
+        finding(f, true, "The daemon comes too late to renew it, or the kernel refuses: see the "
+                "log, and whether this host is overloaded.",
+                "The lease of %zu virtual address%s has lapsed: this node takes no new flows.",
+                lapsed, lapsed == 1 ? "" : "es");
 }
 
 static void check_buckets(struct findings *f, const json_t *status)

@@ -19,6 +19,8 @@
 
 enum { OPTION_VIP = 256, OPTION_WAIT, OPTION_TIMEOUT };
 
+static const long long YEAR_MS = 365LL * 24 * 3600 * 1000; /* longest --timeout */
+
 /* Options that only some commands take. */
 enum { TAKES_VIP = 1, TAKES_WAIT = 2 };
 
@@ -73,6 +75,7 @@ int fail(enum exit_code code, const char *format, ...)
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
     text_clean(text);
+    screen_line_end();
     fprintf(stderr, "clusterctl: %s\n", text);
     return (int)code;
 }
@@ -91,6 +94,25 @@ static int misused(const char *format, ...)
     return USAGE;
 }
 
+/* Takes control characters out of all strings: names come from other hosts. */
+static void json_clean(json_t *json)
+{
+    const char *key;
+    size_t i;
+    json_t *value;
+    char *text;
+
+    if (json_is_string(json) && (text = strdup(json_string_value(json))) != NULL) {
+        text_clean(text);
+        json_string_set(json, text);
+        free(text);
+    }
+    json_array_foreach(json, i, value)
+        json_clean(value);
+    json_object_foreach(json, key, value)
+        json_clean(value);
+}
+
 int ask(const struct call *c, const char *target, const char *body, json_t **out)
 {
     char why[HTTP_WHY_BYTES];
@@ -103,8 +125,11 @@ int ask(const struct call *c, const char *target, const char *body, json_t **out
         return fail((enum exit_code)code, "%s", why);
     *out = json_loadb(reply.body, reply.length, 0, NULL);
     free(reply.body);
-    if (reply.status == 200 && *out != NULL)
+    if (reply.status == 200 && *out != NULL) {
+        if (!c->json)
+            json_clean(*out);
         return DONE;
+    }
     error = json_string_value(json_object_get(*out, "error"));
     if (error != NULL)
         code = fail(REFUSED, "%s", error);
@@ -124,21 +149,21 @@ void json_print(const struct call *c, const json_t *json)
 }
 
 /* "500ms", "30s", "2m", "24h" into milliseconds; -1 if it is none. */
-static long duration_read(const char *text)
+static long long duration_read(const char *text)
 {
     static const struct {
         const char *unit;
-        long ms;
+        long long ms;
     } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
     char *end;
-    long value;
+    long long value;
 
     if (*text < '0' || *text > '9')
         return -1;
     errno = 0;
-    value = strtol(text, &end, 10);
+    value = strtoll(text, &end, 10);
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (strcmp(end, units[i].unit) == 0 && errno == 0 && value <= 365L * 24 * 3600000 / units[i].ms)
+        if (strcmp(end, units[i].unit) == 0 && errno == 0 && value <= YEAR_MS / units[i].ms)
             return value * units[i].ms;
     return -1;
 }

@@ -41,6 +41,21 @@ const char *screen_off(const struct screen *s, enum colour c)
     return s->colour && c != PLAIN ? "\033[0m" : "";
 }
 
+static bool line_open;
+
+void screen_line_open(void)
+{
+    line_open = true;
+}
+
+void screen_line_end(void)
+{
+    if (line_open)
+        putchar('\n');
+    line_open = false;
+    fflush(stdout);
+}
+
 int text_width(const char *text)
 {
     int width = 0;

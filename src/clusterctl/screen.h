@@ -23,6 +23,10 @@ struct screen screen_open(void);
 const char *screen_on(const struct screen *s, enum colour c);
 const char *screen_off(const struct screen *s, enum colour c);
 
+/* Tells that an unfinished line is on the terminal, or ends that line. */
+void screen_line_open(void);
+void screen_line_end(void);
+
 /* Columns that UTF-8 text takes (one for each character). */
 int text_width(const char *text);
 

@@ -213,7 +213,7 @@ static instant deadline_make(const struct node *n)
         return INSTANT_NEVER;
     instant d = instant_min(n->tick_at, n->count_at);
     d = instant_min(d, n->hold_end);
-    if (n->urgent_left > 0 && n->budget > 0)
+    if (n->urgent_left > 0 && n->budget > 0 && !n->in_flight)
         d = instant_min(d, n->urgent_at);
     if (n->joined)
         d = instant_min(d, n->lease_until);

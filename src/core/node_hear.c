@@ -34,10 +34,10 @@ static const struct heartbeat_ack *proof_find(struct node *n, const struct heart
         *sequence = (uint32_t)distance;
         size_t slot = *sequence % SENT_KEPT;
         if (n->sent[slot].sequence != *sequence)
-            return NULL;
+            continue;
         *sent_at = n->sent[slot].at;
-        bool fresh = instant_diff(n->now, *sent_at) <= n->config.dead_after;
-        return fresh ? &h->ack[i] : NULL;
+        if (instant_diff(n->now, *sent_at) <= n->config.dead_after)
+            return &h->ack[i];
     }
     return NULL;
 }

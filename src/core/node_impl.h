@@ -148,6 +148,9 @@ void node_applied(struct node *n, uint64_t generation, int error, struct actions
 void node_counted(struct node *n, const uint32_t *of);
 /* True if the kernel holds, or is about to hold, a claim or a release. */
 bool node_serving(const struct node *n);
+/* True while the kernel forwards new flows of a bucket to another than its
+ * owner in this view: then nobody may claim it yet, so we agree with nobody. */
+bool node_astray(const struct node *n);
 /* Asks for a count of flows when one is due. */
 void node_count(struct node *n, struct actions *out);
 /* Gives up every claim at once: the lease has lapsed, or the link is gone. */

@@ -45,29 +45,35 @@ static uint16_t flags(const struct node *n)
     return f;
 }
 
-static void ack_add(struct node *n, struct heartbeat *h, const struct member *m)
+static void ack_add(struct node *n, struct heartbeat *h, const struct member *m, uint64_t stamp,
+                    instant at)
 {
-    struct heartbeat_ack *a = &h->ack[h->acks++];
-    bool unproven = instant_before(m->arrived, m->next_at);
-    a->member = m->id;
-    a->stamp = unproven ? m->next_salt + m->next_sequence : m->salt + m->sequence;
-    a->age = instant_diff(n->now, unproven ? m->next_at : m->arrived);
+    if (instant_diff(n->now, at) > 2 * n->config.dead_after)
+        return;
     usec proof = instant_diff(n->now, m->heard);
-    a->proof = proof < n->config.dead_after ? proof : AGE_NEVER;
+    h->ack[h->acks++] = (struct heartbeat_ack){
+        .member = m->id,
+        .stamp = stamp,
+        .age = instant_diff(n->now, at),
+        .proof = proof < n->config.dead_after ? proof : AGE_NEVER,
+    };
 }
 
 /* Acknowledges whoever was heard lately; in turn if there is no room for all. */
 static void acks_add(struct node *n, struct heartbeat *h, size_t room)
 {
     size_t most = room / HEARTBEAT_ACK_BYTES, count = n->roster.count;
-    for (size_t i = 0; i < count && h->acks < most; i++) {
+    most = most < MEMBERS_MAX ? most : MEMBERS_MAX;
+    for (size_t i = 0; i < count && h->acks + 2 <= most; i++) {
         size_t at = (n->ack_cursor + i) % count;
         const struct member *m = &n->roster.member[at];
-        instant last = instant_max(m->arrived, m->next_at);
-        if (m->self || instant_diff(n->now, last) > 2 * n->config.dead_after)
+        if (m->self)
             continue;
-        ack_add(n, h, m);
-        if (h->acks == most)
+        ack_add(n, h, m, m->salt + m->sequence, m->arrived);
+        /* A new boot that wants to prove itself, or a recording of an old one:
+         * it must not displace the member that we know. */
+        ack_add(n, h, m, m->next_salt + m->next_sequence, m->next_at);
+        if (h->acks + 2 > most)
             n->ack_cursor = (at + 1) % count;
     }
 }
@@ -123,7 +129,7 @@ static size_t heartbeat_make(struct node *n)
     h->weight = self->weight;
     h->order = self->order;
     h->config = n->config.config_digest;
-    h->view = n->view;
+    h->view = node_astray(n) ? 0 : n->view;
     h->flows = n->flows_total > UINT32_MAX ? UINT32_MAX : (uint32_t)n->flows_total;
     h->mac = n->config.mac;
     h->address = n->config.address;

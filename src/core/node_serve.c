@@ -54,6 +54,24 @@ void node_bits(struct node *n)
     }
 }
 
+static bool forwards_astray(const struct node *n, const struct plan *p)
+{
+    for (unsigned b = 0; b < p->buckets; b++) {
+        int owner = n->assign.owner[b];
+        if (p->class_of[b] != CLASS_RELEASE)
+            continue;
+        if (owner < 0 || memcmp(&p->target[p->target_of[b]], &n->roster.member[owner].mac,
+                                sizeof p->target[0]) != 0)
+            return true;
+    }
+    return false;
+}
+
+bool node_astray(const struct node *n)
+{
+    return forwards_astray(n, &n->applied) || (n->in_flight && forwards_astray(n, &n->flight));
+}
+
 /* Another living member claims what we claim: does it go first? Under one view
  * the owner does; else, and among others, the first by name. */
 static bool yields(const struct node *n, unsigned b)
@@ -127,7 +145,7 @@ static bool buckets_step(struct node *n, const struct others *o)
             n->hold_end = instant_min(n->hold_end, n->hold_until[b]);
         if (!v.mine)
             bitmap_clear(&n->orphaned, b);
-        if (is == CLASS_LINGER && was != CLASS_LINGER)
+        if (v.mine || (is == CLASS_LINGER && was != CLASS_LINGER))
             bitmap_set(&n->flows, b); /* until a count says otherwise */
         uint16_t target = is == CLASS_RELEASE ? (uint16_t)n->assign.owner[b] : PLAN_TARGET_NONE;
         changed = changed || is != was || target != n->wanted.target_of[b];
@@ -237,10 +255,15 @@ void node_count(struct node *n, struct actions *out)
     if (!n->started || instant_before(n->now, n->count_at))
         return;
     bool lingers = false;
+    struct others o;
+    others_gather(n, &o);
     memset(&n->counting, 0, sizeof n->counting);
     for (unsigned b = 0; b < n->config.buckets; b++) {
         bool both = n->applied.class_of[b] == CLASS_LINGER && n->class_of[b] == CLASS_LINGER;
-        bitmap_assign(&n->counting, b, both);
+        /* While it may be ours, a member may still forward new flows to us. */
+        bool settled = n->agreed && n->assign.owner[b] != (int)n->roster.self &&
+                       bitmap_test(&o.claim, b);
+        bitmap_assign(&n->counting, b, both && settled);
         lingers = lingers || both;
     }
     n->count_at = instant_add(n->now, lingers || n->leaving ? COUNT_EVERY : 5 * COUNT_EVERY);

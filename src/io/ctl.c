@@ -2,18 +2,10 @@
  * The control server: evhttp on a unix socket. One table of routes says what
  * there is; ctl_request.c reads a request against it, ctl_json.c renders the
  * answers, and what changes something goes to the daemon through ctl_ops.
- *
- * A daemon that must not miss a heartbeat guards itself against its clients:
- * headers, bodies and the number of connections are limited, an idle
- * connection is closed after IDLE_SECONDS and any connection after
- * LIFETIME_SECONDS. evhttp does not tell when a connection ends, so each one's
- * bufferevent is held here by a reference; evhttp takes its callbacks off when
- * it lets go of it, which is how the sweep knows.
  */
 #include "ctl.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -29,32 +21,20 @@
 #include <unistd.h>
 
 #include "conf.h"
+#include "ctl_connections.h"
 #include "ctl_json.h"
 #include "ctl_request.h"
 #include "ctl_socket.h"
 #include "log.h"
 
-enum {
-    CONNECTIONS_MAX = 32,
-    IDLE_SECONDS = 5,
-    LIFETIME_SECONDS = 30,
-    HEADER_BYTES_MAX = 8192,
-};
-
-struct connection {
-    struct bufferevent *bev; /* our reference; NULL: free slot */
-    unsigned age;            /* ticks of a second */
-};
+enum { HEADER_BYTES_MAX = 8192 };
 
 struct ctl {
-    struct evhttp *http;
-    struct evconnlistener *listener; /* http's, freed with it */
-    struct event *tick;              /* pending while a slot is taken */
+    struct evhttp *http; /* owns the listener */
     struct ctl_socket socket;
+    struct ctl_connections connections;
     const struct ctl_ops *ops;
     void *arg;
-    bool paused;                     /* no free slot: not accepting */
-    struct connection connection[CONNECTIONS_MAX];
 };
 
 /* One request being answered. */
@@ -62,100 +42,6 @@ struct exchange {
     struct ctl *ctl;
     struct evhttp_request *http;
 };
-
-/* ------------------------------------------------------------ connections */
-
-static const struct timeval one_second = {1, 0};
-
-/* Lets go of what evhttp has closed; returns the slots still taken. */
-static size_t connections_sweep(struct ctl *c)
-{
-    size_t taken = 0;
-
-    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
-        struct connection *k = &c->connection[i];
-        bufferevent_event_cb callback = NULL;
-        if (k->bev == NULL)
-            continue;
-        bufferevent_getcb(k->bev, NULL, NULL, &callback, NULL);
-        if (callback != NULL) {
-            taken++;
-            continue;
-        }
-        bufferevent_decref(k->bev);
-        k->bev = NULL;
-    }
-    return taken;
-}
-
-static void accepting_set(struct ctl *c, bool on)
-{
-    if (on == !c->paused)
-        return;
-    c->paused = !on;
-    if (on)
-        evconnlistener_enable(c->listener);
-    else
-        evconnlistener_disable(c->listener);
-}
-
-static void tick_fired(evutil_socket_t fd, short what, void *arg)
-{
-    struct ctl *c = arg;
-    size_t taken;
-
-    (void)fd;
-    (void)what;
-    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
-        struct connection *k = &c->connection[i];
-        if (k->bev != NULL && ++k->age == LIFETIME_SECONDS)
-            bufferevent_trigger_event(k->bev, BEV_EVENT_TIMEOUT | BEV_EVENT_READING, 0);
-    }
-    taken = connections_sweep(c);
-    accepting_set(c, taken < CONNECTIONS_MAX);
-    if (taken > 0)
-        event_add(c->tick, &one_second);
-}
-
-/* evhttp asks for a bufferevent: a connection has been accepted. */
-static struct bufferevent *connection_new(struct event_base *base, void *arg)
-{
-    struct ctl *c = arg;
-    /* Closed with its last reference: a descriptor must not be used again
-     * while events of it are pending. */
-    struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-    size_t taken = connections_sweep(c);
-
-    if (bev == NULL)
-        return NULL;
-    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
-        struct connection *k = &c->connection[i];
-        if (k->bev != NULL)
-            continue;
-        bufferevent_incref(bev);
-        *k = (struct connection){.bev = bev};
-        taken++;
-        break;
-    }
-    if (taken == CONNECTIONS_MAX) {
-        log_warn("ctl", "%d control connections are open: no more for now", CONNECTIONS_MAX);
-        accepting_set(c, false);
-    }
-    if (!event_pending(c->tick, EV_TIMEOUT, NULL))
-        event_add(c->tick, &one_second);
-    return bev;
-}
-
-/* accept(2) failed, most likely for want of descriptors: try again in a second. */
-static void accept_failed(struct evconnlistener *listener, void *arg)
-{
-    struct ctl *c = arg;
-
-    (void)listener;
-    log_warn("ctl", "cannot accept a control connection: %s", strerror(errno));
-    accepting_set(c, false);
-    event_add(c->tick, &one_second);
-}
 
 /* ---------------------------------------------------------------- replies */
 
@@ -169,7 +55,7 @@ static void reply_send(const struct exchange *x, int status, const char *type,
     evhttp_send_reply(x->http, status, NULL, body);
 }
 
-/* Takes the reference of `json`; NULL means that memory was short. */
+/* Takes the reference of `json`; NULL: memory was short. */
 static void reply_json(const struct exchange *x, int status, json_t *json)
 {
     struct evbuffer *body = evbuffer_new();
@@ -194,8 +80,8 @@ static int error_status(int rc)
     static const struct {
         int error, status;
     } known[] = {
-        {-EINVAL, 400}, {-EPERM, 403},    {-EACCES, 403}, {-ENOENT, 404},
-        {-EBUSY, 409},  {-EALREADY, 409}, {-EEXIST, 409}, {-EAGAIN, 503},
+        {-EINVAL, 400}, {-EPERM, 403},    {-EACCES, 403}, {-ENOENT, 404},    {-EBUSY, 409},
+        {-EEXIST, 409}, {-EALREADY, 409}, {-EAGAIN, 503}, {-EHOSTDOWN, 409},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -206,45 +92,46 @@ static int error_status(int rc)
 
 /* ------------------------------------------------------------------ pages */
 
-static const struct ctl_view *exchange_view(const struct exchange *x)
+/* Answers with what `page` makes of the present view. */
+static void page_send(const struct exchange *x, json_t *(*page)(const struct ctl_view *))
 {
     const struct ctl_view *v = x->ctl->ops->view(x->ctl->arg);
 
-    assert(v != NULL && v->config != NULL && v->status != NULL);
-    return v;
+    reply_json(x, HTTP_OK, v != NULL ? page(v) : NULL);
 }
 
 static void answer_status(void *context, const struct ctl_request *r)
 {
     (void)r;
-    reply_json(context, HTTP_OK, ctl_json_status(exchange_view(context)));
+    page_send(context, ctl_json_status);
 }
 
 static void answer_members(void *context, const struct ctl_request *r)
 {
     (void)r;
-    reply_json(context, HTTP_OK, ctl_json_members(exchange_view(context)));
+    page_send(context, ctl_json_members);
 }
 
 static void answer_vips(void *context, const struct ctl_request *r)
 {
     (void)r;
-    reply_json(context, HTTP_OK, ctl_json_vips(exchange_view(context)));
+    page_send(context, ctl_json_vips);
 }
 
 static void answer_version(void *context, const struct ctl_request *r)
 {
     (void)r;
-    reply_json(context, HTTP_OK, ctl_json_version(exchange_view(context)));
+    page_send(context, ctl_json_version);
 }
 
 static void answer_buckets(void *context, const struct ctl_request *r)
 {
     const struct exchange *x = context;
+    const struct ctl_view *v = x->ctl->ops->view(x->ctl->arg);
     struct evbuffer *body = evbuffer_new();
 
     (void)r;
-    if (body == NULL || ctl_json_buckets(exchange_view(x), body) != 0)
+    if (v == NULL || body == NULL || ctl_json_buckets(v, body) != 0)
         evhttp_send_error(x->http, HTTP_INTERNAL, NULL);
     else
         reply_send(x, HTTP_OK, "application/json", body);
@@ -270,10 +157,12 @@ static int vip_find(const struct config *c, const struct ctl_request *r)
 static void answer_which(void *context, const struct ctl_request *r)
 {
     const struct exchange *x = context;
-    const struct ctl_view *v = exchange_view(x);
-    int vip = vip_find(v->config, r);
+    const struct ctl_view *v = x->ctl->ops->view(x->ctl->arg);
+    int vip = v != NULL ? vip_find(v->config, r) : -1;
 
-    if (vip >= 0)
+    if (v == NULL)
+        evhttp_send_error(x->http, HTTP_INTERNAL, NULL);
+    else if (vip >= 0)
         reply_json(x, HTTP_OK, ctl_json_which(v, &r->address, (size_t)vip));
     else if (r->vip.family == FAMILY_NONE)
         reply_error(x, HTTP_NOTFOUND, r->address.family == FAMILY_IP4
@@ -427,6 +316,36 @@ static void request_arrived(struct evhttp_request *http, void *arg)
 
 /* ------------------------------------------------------------ open, close */
 
+static int server_start(struct ctl *c, struct event_base *base)
+{
+    struct evconnlistener *listener;
+    int rc;
+
+    c->http = evhttp_new(base);
+    if (c->http == NULL)
+        return -ENOMEM;
+    evhttp_set_gencb(c->http, request_arrived, c);
+    evhttp_set_max_headers_size(c->http, HEADER_BYTES_MAX);
+    evhttp_set_max_body_size(c->http, CTL_BODY_BYTES_MAX);
+    evhttp_set_default_content_type(c->http, "application/json");
+    /* All methods come here, so that a wrong one is told which is right. */
+    evhttp_set_allowed_methods(c->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD |
+                                            EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+                                            EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
+    listener = evconnlistener_new(base, NULL, NULL,
+                                  LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0,
+                                  c->socket.fd);
+    if (listener == NULL)
+        return -ENOMEM;
+    c->socket.fd = -1; /* the listener's now */
+    rc = ctl_connections_begin(&c->connections, base, c->http, listener);
+    if (rc == 0 && evhttp_bind_listener(c->http, listener) == NULL)
+        rc = -ENOMEM;
+    if (rc != 0)
+        evconnlistener_free(listener);
+    return rc;
+}
+
 int ctl_open(struct ctl **out, struct event_base *base, const struct config *config,
              const struct ctl_ops *ops, void *arg)
 {
@@ -437,51 +356,20 @@ int ctl_open(struct ctl **out, struct event_base *base, const struct config *con
         return -ENOMEM;
     c->ops = ops;
     c->arg = arg;
-    c->socket.fd = -1;
     rc = ctl_socket_open(&c->socket, config->control_socket, config->control_group);
-    if (rc != 0)
-        goto fail;
-    rc = -ENOMEM;
-    c->tick = evtimer_new(base, tick_fired, c);
-    c->http = evhttp_new(base);
-    if (c->tick == NULL || c->http == NULL)
-        goto fail;
-    evhttp_set_gencb(c->http, request_arrived, c);
-    evhttp_set_bevcb(c->http, connection_new, c);
-    evhttp_set_timeout(c->http, IDLE_SECONDS);
-    evhttp_set_max_headers_size(c->http, HEADER_BYTES_MAX);
-    evhttp_set_max_body_size(c->http, CTL_BODY_BYTES_MAX);
-    evhttp_set_default_content_type(c->http, "application/json");
-    /* All methods come here, so that a wrong one is told which is right. */
-    evhttp_set_allowed_methods(c->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD |
-                                            EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
-                                            EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
-    c->listener = evconnlistener_new(base, NULL, NULL,
-                                     LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0,
-                                     c->socket.fd);
-    if (c->listener == NULL)
-        goto fail;
-    c->socket.fd = -1; /* the listener's now */
-    if (evhttp_bind_listener(c->http, c->listener) == NULL) {
-        evconnlistener_free(c->listener);
-        goto fail;
+    if (rc != 0) {
+        free(c);
+        return rc;
     }
-    evconnlistener_set_error_cb(c->listener, accept_failed);
+    rc = server_start(c, base);
+    if (rc != 0) {
+        ctl_close(c);
+        return rc;
+    }
     /* A client that goes away amid an answer must not end the daemon. */
     signal(SIGPIPE, SIG_IGN);
     *out = c;
     return 0;
-fail:
-    if (c->socket.path[0] != '\0')
-        ctl_socket_unlink(&c->socket);
-    if (c->socket.fd >= 0)
-        close(c->socket.fd);
-    if (c->http != NULL)
-        evhttp_free(c->http);
-    if (c->tick != NULL)
-        event_free(c->tick);
-    free(c);
-    return rc;
 }
 
 void ctl_close(struct ctl *c)
@@ -489,8 +377,11 @@ void ctl_close(struct ctl *c)
     if (c == NULL)
         return;
     ctl_socket_unlink(&c->socket);
-    evhttp_free(c->http); /* with its connections and the listener */
-    connections_sweep(c);
-    event_free(c->tick);
+    if (c->socket.fd >= 0)
+        close(c->socket.fd);
+    ctl_connections_flush(&c->connections);
+    if (c->http != NULL)
+        evhttp_free(c->http); /* with its connections and the listener */
+    ctl_connections_end(&c->connections);
     free(c);
 }

@@ -33,7 +33,7 @@ struct ctl_view {
 
 /* What the daemon does for a request. `why` (256 bytes) tells a refusal. */
 struct ctl_ops {
-    /* A fresh view, valid until the next call. */
+    /* A fresh view, valid until the next call; NULL when memory is short. */
     const struct ctl_view *(*view)(void *arg);
     int (*control)(void *arg, enum control_verb verb, const char *member, char *why);
     int (*leave)(void *arg, char *why);

@@ -9,7 +9,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
-#include <math.h>
 #include <stdio.h>
 
 #include "conf.h"
@@ -68,6 +67,12 @@ static json_t *address_json(const struct address *a)
                                     : json_string(address_text(a, text, sizeof text));
 }
 
+/* Rounded to one decimal. */
+static double tenths(double value)
+{
+    return (double)(long long)(value * 10.0 + 0.5) / 10.0;
+}
+
 static json_t *member_json(const struct status_member *m)
 {
     char mac[18];
@@ -81,8 +86,8 @@ static json_t *member_json(const struct status_member *m)
         "buckets", (int)m->buckets, "claimed", (int)m->claimed, "lingering", (int)m->lingering,
         "flows", (json_int_t)m->flows,
         "last_heard_ms", m->last_heard < 0 ? (json_int_t)-1 : milliseconds(m->last_heard),
-        "flap_penalty", 0, "rtt_us", (json_int_t)llround(m->rtt),
-        "loss_percent", round(m->loss * 10.0) / 10.0);
+        "flap_penalty", 0, "rtt_us", (json_int_t)(m->rtt + 0.5),
+        "loss_percent", tenths(m->loss));
 }
 
 static json_t *members_json(const struct status *s)

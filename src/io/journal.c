@@ -182,6 +182,7 @@ static void text_parse(char *text, struct items *out)
     char head[LINE_BYTES_MAX], *rest = NULL;
     const char *first = strtok_r(text, "\n", &rest);
     struct item item;
+    unsigned damaged = 0;
 
     head_make(head);
     if (first == NULL || strcmp(first, head) != 0) {
@@ -191,7 +192,9 @@ static void text_parse(char *text, struct items *out)
     for (char *line = strtok_r(NULL, "\n", &rest); line != NULL;
          line = strtok_r(NULL, "\n", &rest))
         if (!line_parse(line, &item) || items_add(out, &item) < 0)
-            log_warn(LOG, "a damaged line of the journal is left out");
+            damaged++;
+    if (damaged > 0)
+        log_warn(LOG, "%u damaged lines of the journal are left out", damaged);
 }
 
 int journal_read(const char *directory, struct items *out)

@@ -25,7 +25,7 @@ enum { ATTEMPTS_MAX = 8 };
 int netlink_open(struct netlink *n, int bus, const char *subsystem)
 {
     static const int options[] = {NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK};
-    const struct timeval timeout = {.tv_sec = 2};
+    const struct timeval timeout = {.tv_usec = 200000};
 
     n->socket = mnl_socket_open2(bus, SOCK_CLOEXEC);
     if (n->socket == NULL)

@@ -38,9 +38,9 @@ struct nft {
     struct nft_layout layout;
     struct nft_batch batch;
     struct nft_watch watch;
-    bool installed;      /* the tables are ours and hold `applied` */
+    bool installed; /* the tables are ours and hold `applied` */
     struct plan applied;
-    instant renewed;     /* when the lease last began, not later */
+    instant renewed;                    /* when the lease last began, not later */
     struct nft_counters base[VIPS_MAX]; /* counted by tables that are gone */
 };
 

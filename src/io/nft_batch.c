@@ -145,9 +145,9 @@ const struct nlattr *nft_message_attribute(const struct nlmsghdr *m, uint16_t ty
 
 struct verdict {
     uint32_t begin_seq, end_seq;
-    int error;          /* of the first refusal */
+    int error; /* of the first refusal */
     uint32_t error_seq;
-    char word[96];      /* the kernel's own, "" if it has none */
+    char word[96]; /* the kernel's own, "" if it has none */
     bool ended;
 };
 
@@ -210,10 +210,10 @@ static int verdict_read(struct nft_batch *b, struct verdict *v)
 static const char *message_noun(uint16_t type)
 {
     static const char *const noun[NFT_MSG_MAX] = {
-        [NFT_MSG_NEWTABLE] = "a table",      [NFT_MSG_DELTABLE] = "the removal of a table",
-        [NFT_MSG_NEWCHAIN] = "a chain",      [NFT_MSG_NEWRULE] = "a rule",
-        [NFT_MSG_NEWSET] = "a set",          [NFT_MSG_NEWSETELEM] = "elements of a set",
-        [NFT_MSG_NEWOBJ] = "a counter",      [NFT_MSG_DELSETELEM] = "the removal of elements",
+        [NFT_MSG_NEWTABLE] = "a table", [NFT_MSG_DELTABLE] = "the removal of a table",
+        [NFT_MSG_NEWCHAIN] = "a chain", [NFT_MSG_NEWRULE] = "a rule",
+        [NFT_MSG_NEWSET] = "a set",     [NFT_MSG_NEWSETELEM] = "elements of a set",
+        [NFT_MSG_NEWOBJ] = "a counter", [NFT_MSG_DELSETELEM] = "the removal of elements",
     };
     uint8_t id = (uint8_t)NFNL_MSG_TYPE(type);
 

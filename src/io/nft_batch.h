@@ -15,7 +15,7 @@ struct nlmsghdr;
 
 struct nft_batch {
     struct mnl_socket *socket;
-    uint8_t *data;      /* the messages so far */
+    uint8_t *data; /* the messages so far */
     size_t used, room;
     uint32_t seq;       /* of the last message */
     uint32_t begin_seq; /* of BATCH_BEGIN */

@@ -39,8 +39,7 @@ static inline struct nft_bucket_key nft_bucket_key(const struct vip_config *vip,
 
 /* As nft writes it. */
 static inline const char *nft_bucket_text(const struct vip_config *vip,
-                                          const struct nft_bucket_key *k,
-                                          char out[NFT_BUCKET_TEXT])
+                                          const struct nft_bucket_key *k, char out[NFT_BUCKET_TEXT])
 {
     uint32_t number;
 

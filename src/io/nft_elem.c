@@ -223,8 +223,7 @@ size_t nft_elem_change(struct nft_batch *b, const struct nft_layout *l, const st
 
 void nft_elem_types(struct nft_batch *b, enum nft_table t, const struct nft_set_spec *spec)
 {
-    struct list come = {
-        .batch = b, .type = NFT_MSG_NEWSETELEM, .table = t, .set = spec->name};
+    struct list come = {.batch = b, .type = NFT_MSG_NEWSETELEM, .table = t, .set = spec->name};
 
     for (size_t i = 0; i < spec->types_count; i++)
         list_close(&come, list_open(&come, &spec->types[i], 1));
@@ -233,8 +232,8 @@ void nft_elem_types(struct nft_batch *b, enum nft_table t, const struct nft_set_
 
 /* ---- the lease ---------------------------------------------------------------- */
 
-static void put_lease(struct nft_batch *b, const struct nft_layout *l, size_t vip,
-                      enum nft_table t, uint16_t type, uint64_t left)
+static void put_lease(struct nft_batch *b, const struct nft_layout *l, size_t vip, enum nft_table t,
+                      uint16_t type, uint64_t left)
 {
     const struct address *a = &l->vip[vip].address;
     uint64_t whole = (uint64_t)(l->lease / USEC_PER_MS);

@@ -47,7 +47,7 @@ enum {
 struct install {
     struct nft_sink sink; /* first */
     struct nft_batch *batch;
-    bool rules;           /* the second round */
+    bool rules; /* the second round */
     uint32_t set_id;
 };
 
@@ -153,8 +153,7 @@ static void set_user_data(struct nft_sink *s, struct nftnl_set *set, bool hashed
     nftnl_udata_buf_free(u);
 }
 
-static void set_describe(struct nft_sink *s, struct nftnl_set *set,
-                         const struct nft_set_spec *spec)
+static void set_describe(struct nft_sink *s, struct nftnl_set *set, const struct nft_set_spec *spec)
 {
     const struct vip_config *v = &s->layout->vip[spec->vip];
     bool map = spec->kind == NFT_SET_CLASS || spec->kind == NFT_SET_FORWARD;
@@ -173,8 +172,7 @@ static void set_describe(struct nft_sink *s, struct nftnl_set *set,
         length = nft_bucket_key_length(v);
         nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, s->layout->buckets);
         nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE,
-                          spec->kind == NFT_SET_CLASS ? (uint32_t)TYPE_VERDICT
-                                                      : TYPE_ETHER_ADDR);
+                          spec->kind == NFT_SET_CLASS ? (uint32_t)TYPE_VERDICT : TYPE_ETHER_ADDR);
         nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN,
                           spec->kind == NFT_SET_CLASS ? 0 : sizeof(struct mac));
     }
@@ -201,8 +199,7 @@ static void install_set(struct nft_sink *s, const struct nft_set_spec *spec)
     nftnl_set_set_str(set, NFTNL_SET_NAME, spec->name);
     nftnl_set_set_u32(set, NFTNL_SET_ID, ++i->set_id);
     set_describe(s, set, spec);
-    m = nft_batch_message(i->batch, NFT_MSG_NEWSET, nft_table_family(s->now_table),
-                          NLM_F_CREATE);
+    m = nft_batch_message(i->batch, NFT_MSG_NEWSET, nft_table_family(s->now_table), NLM_F_CREATE);
     nftnl_set_nlmsg_build_payload(m, set);
     nft_batch_add(i->batch, m);
     nftnl_set_free(set);

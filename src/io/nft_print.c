@@ -90,8 +90,8 @@ static void print_buckets(struct nft_sink *s, const struct nft_set_spec *spec)
             fprintf(p->out, "%s : goto %s", text, nft_elem_chain(name, spec->vip, way));
         } else if (spec->kind == NFT_SET_FORWARD && mac != NULL) {
             element_begin(&e);
-            fprintf(p->out, "%s : %02x:%02x:%02x:%02x:%02x:%02x", text, mac->byte[0],
-                    mac->byte[1], mac->byte[2], mac->byte[3], mac->byte[4], mac->byte[5]);
+            fprintf(p->out, "%s : %02x:%02x:%02x:%02x:%02x:%02x", text, mac->byte[0], mac->byte[1],
+                    mac->byte[2], mac->byte[3], mac->byte[4], mac->byte[5]);
         }
     }
     elements_end(&e);
@@ -176,7 +176,8 @@ int nft_print(const struct config *c, const struct nft_place *place, const struc
         return -ENOMEM;
     nft_layout_init(l, c, place);
     fputs("# ipclusterd itself also puts the ICMPv6 checksum right where it writes into\n"
-          "# \"@th\"; nft has no words for that.\n", out);
+          "# \"@th\"; nft has no words for that.\n",
+          out);
     nft_tables_tell(l, &p.sink);
     end_table(&p);
     free(l);

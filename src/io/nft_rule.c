@@ -39,10 +39,18 @@ static const struct {
     uint8_t nfproto, icmp_protocol;
     struct nft_payload saddr, daddr;
 } families[] = {
-    [FAMILY_IP4] = {"ip", "icmp", ETH_P_IP, NFPROTO_IPV4, IPPROTO_ICMP,
+    [FAMILY_IP4] = {"ip",
+                    "icmp",
+                    ETH_P_IP,
+                    NFPROTO_IPV4,
+                    IPPROTO_ICMP,
                     {NFT_PAYLOAD_NETWORK_HEADER, 12, 4, false},
                     {NFT_PAYLOAD_NETWORK_HEADER, 16, 4, false}},
-    [FAMILY_IP6] = {"ip6", "icmpv6", ETH_P_IPV6, NFPROTO_IPV6, IPPROTO_ICMPV6,
+    [FAMILY_IP6] = {"ip6",
+                    "icmpv6",
+                    ETH_P_IPV6,
+                    NFPROTO_IPV6,
+                    IPPROTO_ICMPV6,
                     {NFT_PAYLOAD_NETWORK_HEADER, 8, 16, false},
                     {NFT_PAYLOAD_NETWORK_HEADER, 24, 16, false}},
 };
@@ -88,8 +96,7 @@ void nft_rule_free(struct nft_rule *r)
 }
 
 /* Adds words to the text, a blank before them. */
-__attribute__((format(printf, 2, 3)))
-static void say(struct nft_rule *r, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void say(struct nft_rule *r, const char *format, ...)
 {
     va_list list;
     int wrote;
@@ -332,8 +339,8 @@ void nft_rule_bucket_vmap(struct nft_rule *r, const struct vip_config *vip, uint
     nft_expr_map(r, map, NFT_REG_VERDICT);
 }
 
-void nft_rule_bucket_ether_daddr(struct nft_rule *r, const struct vip_config *vip,
-                                 uint16_t buckets, const char *map)
+void nft_rule_bucket_ether_daddr(struct nft_rule *r, const struct vip_config *vip, uint16_t buckets,
+                                 const char *map)
 {
     char words[96];
 

@@ -62,8 +62,8 @@ void nft_rule_transport(struct nft_rule *r, unsigned offset, const void *bytes, 
 /* Actions. */
 void nft_rule_bucket_vmap(struct nft_rule *r, const struct vip_config *vip, uint16_t buckets,
                           const char *map);
-void nft_rule_bucket_ether_daddr(struct nft_rule *r, const struct vip_config *vip,
-                                 uint16_t buckets, const char *map);
+void nft_rule_bucket_ether_daddr(struct nft_rule *r, const struct vip_config *vip, uint16_t buckets,
+                                 const char *map);
 /* mark = (mark & ~mask) | value */
 void nft_rule_mark_set(struct nft_rule *r, uint32_t mask, uint32_t value);
 void nft_rule_ether_saddr_set(struct nft_rule *r, const struct mac *mac);

@@ -30,7 +30,7 @@ enum {
     MARK_OWN = 0x10000,
     MARK_ADOPT = 0x20000,
     MARK_LINGER = 0x30000,
-    PRIORITY_RAW = -300,       /* before conntrack (-200) */
+    PRIORITY_RAW = -300, /* before conntrack (-200) */
     PRIORITY_MANGLE = -150,
     PRIORITY_EARLY_CT = PRIORITY_MANGLE - 10, /* early_drop = false: after conntrack */
 };
@@ -224,8 +224,7 @@ static void tell_late_adopt(struct nft_sink *s, size_t vip)
 
 static void tell_late_linger(struct nft_sink *s, size_t vip)
 {
-    uint8_t icmp = s->layout->vip[vip].address.family == FAMILY_IP4 ? IPPROTO_ICMP
-                                                                    : IPPROTO_ICMPV6;
+    uint8_t icmp = s->layout->vip[vip].address.family == FAMILY_IP4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
     char name[NFT_NAME_BYTES], accepted[NFT_NAME_BYTES];
     struct nft_rule r;
 
@@ -350,8 +349,8 @@ static void tell_vip_sets(struct nft_sink *s, const char *map, enum nft_set_kind
 static void tell_icmp_sets(struct nft_sink *s)
 {
     static const uint8_t error4[] = {ICMP_DEST_UNREACH, ICMP_TIME_EXCEEDED, ICMP_PARAMETERPROB};
-    static const uint8_t error6[] = {ICMP6_DST_UNREACH, ICMP6_PACKET_TOO_BIG,
-                                     ICMP6_TIME_EXCEEDED, ICMP6_PARAM_PROB};
+    static const uint8_t error6[] = {ICMP6_DST_UNREACH, ICMP6_PACKET_TOO_BIG, ICMP6_TIME_EXCEEDED,
+                                     ICMP6_PARAM_PROB};
     static const uint8_t nd[] = {ND_ROUTER_SOLICIT, ND_ROUTER_ADVERT, ND_NEIGHBOR_SOLICIT,
                                  ND_NEIGHBOR_ADVERT, ND_REDIRECT};
     static const struct nft_set_spec sets[] = {

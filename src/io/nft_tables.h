@@ -26,17 +26,17 @@ enum { NFT_NAME_BYTES = 48 }; /* of a chain, set or counter, with its NUL */
 const char *nft_name(char out[NFT_NAME_BYTES], size_t vip, const char *noun);
 
 struct nft_hook {
-    const char *name;   /* "prerouting", "ingress", "egress" */
-    uint32_t number;    /* NF_INET_PRE_ROUTING, ... */
+    const char *name; /* "prerouting", "ingress", "egress" */
+    uint32_t number;  /* NF_INET_PRE_ROUTING, ... */
     int priority;
     const char *device; /* NULL in table inet */
 };
 
 enum nft_set_kind {
-    NFT_SET_ICMP,   /* ICMP types, the elements are in `types` */
-    NFT_SET_ICMPV6, /* ICMPv6 types, likewise */
-    NFT_SET_LEASE,  /* the VIP, while its lease runs */
-    NFT_SET_CLASS,  /* bucket -> chain */
+    NFT_SET_ICMP,    /* ICMP types, the elements are in `types` */
+    NFT_SET_ICMPV6,  /* ICMPv6 types, likewise */
+    NFT_SET_LEASE,   /* the VIP, while its lease runs */
+    NFT_SET_CLASS,   /* bucket -> chain */
     NFT_SET_FORWARD, /* bucket -> MAC */
 };
 

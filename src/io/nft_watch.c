@@ -54,8 +54,8 @@ int nft_watch_open(struct nft_watch *w, uint32_t own_portid)
     w->socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (w->socket == NULL)
         return -errno;
-    if (setsockopt(mnl_socket_get_fd(w->socket), SOL_SOCKET, SO_RCVBUFFORCE, &bytes,
-                   sizeof bytes) < 0)
+    if (setsockopt(mnl_socket_get_fd(w->socket), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) <
+        0)
         setsockopt(mnl_socket_get_fd(w->socket), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     error = watch_ignore_own(w);
     if (error == 0 && mnl_socket_bind(w->socket, 0, MNL_SOCKET_AUTOPID) < 0)

@@ -53,29 +53,41 @@ static bool memlock_lift(void)
     return setrlimit(RLIMIT_MEMLOCK, &all) == 0 || memlock_is_unlimited();
 }
 
-int privilege_realtime(char *why)
+/* Before becoming real-time, which a large process would keep waiting here. */
+static int memory_lock(char *why)
 {
-    int rc = 0;
-    /* The lowest priority is above everything that is not real-time;
-     * children do not inherit it. */
-    const struct sched_param p = {.sched_priority = sched_get_priority_min(SCHED_RR)};
-    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &p) < 0) {
-        rc = -errno;
-        snprintf(why, WHY_BYTES, "no real-time scheduling (%s): heartbeats may be late under "
-                 "load; give CAP_SYS_NICE, or set heartbeat.realtime = false", strerror(errno));
-    }
     capng_get_caps_process();
     if (!memlock_lift() && !have(CAP_IPC_LOCK)) {
         snprintf(why, WHY_BYTES, "memory is not locked (RLIMIT_MEMLOCK): heartbeats may be late "
                  "when memory is short; give CAP_IPC_LOCK or LimitMEMLOCK=infinity");
         return -EPERM;
     }
-    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0) {
-        rc = -errno;
-        snprintf(why, WHY_BYTES, "memory is not locked (%s): heartbeats may be late when memory "
-                 "is short", strerror(errno));
-    }
+    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
+        return 0;
+    int rc = -errno;
+    snprintf(why, WHY_BYTES, "memory is not locked (%s): heartbeats may be late when memory is "
+             "short", strerror(-rc));
     return rc;
+}
+
+int privilege_realtime(char *why)
+{
+    int rc = memory_lock(why);
+    /* The lowest priority is above everything that is not real-time;
+     * children do not inherit it. */
+    const struct sched_param p = {.sched_priority = sched_get_priority_min(SCHED_RR)};
+    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &p) == 0)
+        return rc;
+    rc = -errno;
+    snprintf(why, WHY_BYTES, "no real-time scheduling (%s): heartbeats may be late under load; "
+             "give CAP_SYS_NICE, or set heartbeat.realtime = false", strerror(-rc));
+    return rc;
+}
+
+void privilege_realtime_end(void)
+{
+    const struct sched_param p = {.sched_priority = 0};
+    sched_setscheduler(0, SCHED_OTHER, &p);
 }
 
 int privilege_drop(const struct config *c)

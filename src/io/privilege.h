@@ -15,6 +15,9 @@ int privilege_check(char *why);
  * -errno with `why` (256 bytes) telling what the daemon has to do without. */
 int privilege_realtime(char *why);
 
+/* Back to ordinary scheduling, for the end of the process. */
+void privilege_realtime_end(void);
+
 /* Keeps the capabilities that are still used, in every set, so that children
  * (nft(8)) have no more than we have. To be called last. 0 or -errno. */
 int privilege_drop(const struct config *c);

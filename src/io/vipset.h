@@ -16,7 +16,10 @@
 struct vipset;
 
 /* Resolves the interfaces of c->vip; told in `place` (entry per VIP). With
- * -ENODEV `missing` names the interface. Nothing is changed. */
+ * -ENODEV `missing` names the interface. -EINVAL: two MACs for one NIC in mode
+ * interface; -EADDRINUSE: a NIC has the shared MAC and nothing tells its real
+ * one; both are told in the log. Nothing is changed. An interface that goes and
+ * comes again needs vipset_open() anew. */
 int vipset_open(struct vipset **out, struct rtnl *r, const struct config *c,
                 struct nft_place place[VIPS_MAX], char missing[IFNAME_BYTES_MAX + 1]);
 void vipset_close(struct vipset *v);
@@ -26,7 +29,8 @@ void vipset_close(struct vipset *v);
 int vipset_recover(struct vipset *v);
 
 /* Puts MACs, then addresses in place; also puts back what went missing.
- * `repaired` counts what had to be changed. Idempotent. */
+ * `repaired` counts what had to be changed. Idempotent. Does what it can and
+ * returns the last failure, or 0; without a journal it changes nothing. */
 int vipset_apply(struct vipset *v, unsigned *repaired);
 
 /* Removes addresses, then MACs; only what we (or the crashed run) added. */

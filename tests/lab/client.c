@@ -23,6 +23,7 @@
  *   l T US                                        this loop itself was late
  *   r T                                           end of a report
  *
+ * GAP_US is the longest that a line waited for its echo, the loop's own lateness taken off.
  * RESULT: ok, timeout, reset, refused, unreachable, eof (ended early), bad.
  */
 #define _GNU_SOURCE
@@ -85,7 +86,7 @@ struct stream {
     const char *state, *reason; /* opening, open, broken, closed */
     unsigned source;
     uint32_t sent, echoed;
-    us due, gap, ended, sent_at[RING];
+    us due, gap, ended, sent_at[RING]; /* sent_at on a clock without late_total */
     char node[NAME_MAX_];
     size_t got;
     char input[512];
@@ -119,6 +120,7 @@ static int poller, oldest = -1, newest = -1;
 static us deadline = 3000000, udp_deadline = 500000, line_every = 20000, end_at = INT64_MAX;
 static double rate, udp_rate;
 static int http_port, stream_port, udp_port;
+static us late_total; /* that this loop was held up, since the start */
 static bool paused, stopping, sniffing;
 static uint32_t udp_next, udp_done;
 
@@ -451,7 +453,7 @@ static void stream_send(struct stream *s, us now)
     if (s->sent - s->echoed >= RING)
         return;
     if (send(s->fd, line, (size_t)bytes, MSG_NOSIGNAL) == bytes)
-        s->sent_at[s->sent++ % RING] = now;
+        s->sent_at[s->sent++ % RING] = now - late_total;
     else if (errno != EAGAIN)
         stream_end(s, "broken", reason_of(errno));
 }
@@ -460,7 +462,7 @@ static void stream_send(struct stream *s, us now)
 static bool stream_line(struct stream *s, char *line)
 {
     char *space = strchr(line, ' ');
-    us gap = clock_now() - s->sent_at[s->echoed % RING];
+    us gap = clock_now() - late_total - s->sent_at[s->echoed % RING];
 
     if (space == NULL || strtoul(space + 1, NULL, 10) != s->echoed || s->echoed >= s->sent)
         return false;
@@ -550,7 +552,7 @@ static void streams_report(void)
 
     for (unsigned i = 0; i < stream_count; i++) {
         struct stream *s = &streams[i];
-        us gap = s->gap, until = s->ended != 0 ? s->ended : now;
+        us gap = s->gap, until = (s->ended != 0 ? s->ended : now) - late_total;
 
         if (s->echoed < s->sent && until - s->sent_at[s->echoed % RING] > gap)
             gap = until - s->sent_at[s->echoed % RING];
@@ -752,8 +754,10 @@ static void loop(void)
         int n = epoll_wait(poller, events, 128, 100);
         us now = clock_now();
 
-        if (now - last > LATE_US)
+        if (now - last > LATE_US) {
             printf("l %lld %lld\n", (long long)now, (long long)(now - last));
+            late_total += now - last;
+        }
         last = now;
         for (int i = 0; i < n; i++)
             event_step(events[i].data.fd);

@@ -39,7 +39,7 @@ def pytest_runtest_makereport(item, call):
     setattr(item, "report_" + report.when, report)
     if report.when == "call" and report.failed:
         for value in item.funcargs.values():
-            for cluster in value if isinstance(value, list) else [value]:
+            for cluster in value.made if callable(value) and hasattr(value, "made") else [value]:
                 if isinstance(cluster, Cluster):
                     report.sections.append((f"logs of cluster {cluster.name}", cluster.logs()))
 

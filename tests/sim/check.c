@@ -126,11 +126,31 @@ struct doubles {
     unsigned buckets, a, b, bucket; /* how many; one of them */
 };
 
+/* Both hear each other; of one that takes only what a third forwards, that
+ * third has to hear the other as well: it is the one to stop. */
+static bool pair_hears(const struct world *w, unsigned a, unsigned b, unsigned bucket)
+{
+    if (!net_hear_each_other(w, a, b))
+        return false;
+    for (int turn = 0; turn < 2; turn++) {
+        unsigned by = turn == 0 ? a : b, other = turn == 0 ? b : a;
+        bool direct = host_claims(w, by, bucket);
+        for (uint64_t m = w->checks.releases[bucket]; m != 0 && !direct; m &= m - 1) {
+            unsigned r = (unsigned)__builtin_ctzll(m);
+            direct = release_target(w, r, bucket) == (int)by &&
+                     (r == other || net_hear_each_other(w, r, other));
+        }
+        if (!direct)
+            return false;
+    }
+    return true;
+}
+
 /* S1 and S3 on two hosts that both let the bucket's flows in. */
 static bool check_pair(struct world *w, unsigned a, unsigned b, unsigned bucket,
                        struct doubles *found)
 {
-    if (net_hear_each_other(w, a, b)) {
+    if (pair_hears(w, a, b, bucket)) {
         *found = (struct doubles){found->buckets + 1, a, b, bucket};
         return true;
     }

@@ -3,6 +3,7 @@
  * where the exact promises (S2, S7, a hand-over without a gap) can be held
  * against the clock; then the next storm.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "world.h"
@@ -34,8 +35,12 @@ static bool host_agrees(struct world *w, unsigned i, uint64_t *view, bool *first
     struct status *s = w->status;
     w->brain->status(w->host[i].node, world_clock(w, i), s);
     bool drilled = w->course.phase == PHASE_DRILL && i == w->course.victim;
-    if (!s->converged || (s->state != NODE_SERVING && !drilled) || (!*first && s->view != *view))
+    if (!s->converged || (s->state != NODE_SERVING && !drilled) || (!*first && s->view != *view)) {
+        trace_line(&w->trace, w->now, (int)i, "does not agree: %s, %s, view %016" PRIx64,
+                   node_state_name(s->state), s->converged ? "converged" : "not converged",
+                   s->view);
         return false;
+    }
     if (*first) {
         for (unsigned b = 0; b < w->scenario.buckets; b++) {
             int owner = s->bucket[b].owner, home = s->bucket[b].home;

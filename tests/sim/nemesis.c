@@ -15,7 +15,7 @@ static void host_control(struct world *w, unsigned i, bool drain)
 {
     struct event e = {.kind = EVENT_CONTROL,
                       .control = {drain ? CONTROL_DRAIN : CONTROL_UNDRAIN, NULL}};
-    w->host[i].drained = drain;
+    w->host[i].drained = w->host[i].drained || drain;
     trace_line(&w->trace, w->now, (int)i, drain ? "drain" : "undrain");
     world_step(w, i, &e);
 }
@@ -271,9 +271,7 @@ void nemesis_mend(struct world *w, unsigned i)
     world_start(w, i); /* also one that was leaving, once it has gone */
     if (h->state != HOST_RUNNING)
         return;
-    if (h->drained) {
+    if (h->drained)
         host_control(w, i, false);
-        h->drained = true;
-    }
     fault_undo(w, FAULT_HEALTH, i);
 }

@@ -127,8 +127,11 @@ static void draw_size(struct scenario *s, struct rng *r, const struct scenario_w
                                             : rng_between(r, s->interval, 2 * USEC_PER_S);
     s->timer_late = rng_between(r, 1, s->interval / 10);
 
-    /* What matters is the number of intervals: as many for short ones. */
-    s->duration = 600 * s->interval;
+    /* What matters is the number of intervals: as many for short ones, and
+     * fewer where each interval means many datagrams. */
+    usec intervals = 24000 / (s->nodes * s->nodes);
+    intervals = intervals > 600 ? 600 : intervals < 150 ? 150 : intervals;
+    s->duration = intervals * s->interval;
     if (s->duration > 60 * USEC_PER_S)
         s->duration = 60 * USEC_PER_S;
     if (wish->duration != 0)
@@ -154,7 +157,7 @@ void scenario_draw(struct scenario *s, uint64_t seed, const struct scenario_wish
     draw_weights(s, &r);
     draw_net(s, &r);
     draw_kernel(s, &r);
-    s->connect_every = rng_scaled(&r, 2000, 50000);
-    s->segment_every = rng_scaled(&r, 2000, 20000);
+    s->connect_every = rng_scaled(&r, s->interval / 20, s->interval);
+    s->segment_every = rng_scaled(&r, s->interval / 20, s->interval / 2);
     s->forget_incarnation = rng_chance(&r, 300000) ? 200000 : 0;
 }

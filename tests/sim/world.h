@@ -40,7 +40,8 @@ struct host {
     int64_t stepped_at;
     int64_t stopped_at;   /* when it last ceased to run */
     int64_t started_at;   /* daemon */
-    bool drained, unhealthy, unlinked, leaving;
+    bool drained; /* since the last calm, at some time */
+    bool unhealthy, unlinked, leaving;
     bool unlooked;        /* its view changed: check_view() is due */
     uint64_t steps_now;   /* steps at this very instant */
     unsigned overdue;     /* timer steps in a row that left a deadline in the past */

@@ -3,8 +3,13 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "io/conf.h"
 
@@ -113,9 +118,8 @@ static size_t canned_standby(void *arg, unsigned bucket, int *order, size_t max)
     return 2;
 }
 
-void canned_fill(struct canned *c, const char *socket, const char *group)
+static void canned_fill(struct canned *c, const char *socket, const char *group)
 {
-    memset(c, 0, sizeof *c);
     snprintf(c->config.control_socket, sizeof c->config.control_socket, "%s", socket);
     snprintf(c->config.control_group, sizeof c->config.control_group, "%s", group);
     c->config.vips = 3;
@@ -225,3 +229,63 @@ const struct ctl_ops canned_ops = {
     .reload = canned_reload,
     .rules = canned_rules,
 };
+
+/* ------------------------------------------------------------ its process */
+
+struct canned *canned_new(const char *socket, const char *group)
+{
+    struct canned *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                            -1, 0);
+
+    if (c == MAP_FAILED)
+        abort();
+    canned_fill(c, socket, group);
+    return c;
+}
+
+void canned_free(struct canned *c)
+{
+    munmap(c, sizeof *c);
+}
+
+static void serve(struct canned *c, int ready)
+{
+    struct event_base *base = event_base_new();
+    struct ctl *ctl = NULL;
+    int rc = ctl_open(&ctl, base, &c->config, &canned_ops, c);
+
+    if (write(ready, &rc, sizeof rc) != sizeof rc || rc != 0)
+        _exit(1);
+    close(ready);
+    event_base_dispatch(base);
+    _exit(0);
+}
+
+pid_t canned_serve(struct canned *c, int *rc)
+{
+    int ready[2];
+    pid_t server;
+
+    *rc = -1;
+    if (pipe(ready) != 0)
+        return -1;
+    server = fork();
+    if (server == 0)
+        serve(c, ready[1]);
+    close(ready[1]);
+    if (read(ready[0], rc, sizeof *rc) != sizeof *rc)
+        *rc = -1;
+    close(ready[0]);
+    if (*rc == 0)
+        return server;
+    canned_stop(server);
+    return 0;
+}
+
+void canned_stop(pid_t server)
+{
+    if (server <= 0)
+        return;
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+}

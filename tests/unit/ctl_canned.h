@@ -5,6 +5,8 @@
 #ifndef TESTS_CTL_CANNED_H
 #define TESTS_CTL_CANNED_H
 
+#include <sys/types.h>
+
 #include "io/ctl.h"
 
 struct canned {
@@ -13,7 +15,6 @@ struct canned {
     struct conntrack_counts counts;
     struct nft_counters packets[VIPS_MAX];
     struct ctl_view view;
-    struct event_base *base;
 
     /* what the daemon would answer, and what it was asked last */
     int result;
@@ -25,7 +26,13 @@ struct canned {
 
 extern const struct ctl_ops canned_ops;
 
-/* Fills a (large) struct. Buckets: 256. */
-void canned_fill(struct canned *c, const char *socket, const char *group);
+/* In memory that is shared with children; 256 buckets. */
+struct canned *canned_new(const char *socket, const char *group);
+void canned_free(struct canned *c);
+
+/* Serves it from a process of its own, until canned_stop(). `rc` is what
+ * ctl_open() said there; 0 or less is returned unless that was 0. */
+pid_t canned_serve(struct canned *c, int *rc);
+void canned_stop(pid_t server);
 
 #endif

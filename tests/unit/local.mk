@@ -17,6 +17,7 @@ conf_sources = \
 	src/io/conf_source.c \
 	src/io/conf_value.c
 noinst_HEADERS += %D%/assign_golden.h
+noinst_HEADERS += %D%/rig.h
 
 # Prints the schema of the configuration, for check_conf_man.sh.
 check_PROGRAMS += %D%/conf_dump
@@ -104,16 +105,6 @@ tests_unit_test_bucket_SOURCES = \
 tests_unit_test_bucket_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
 
-unit_tests += %D%/test_conntrack
-tests_unit_test_conntrack_SOURCES = \
-	%D%/test_conntrack.c \
-	src/io/conf_value.c \
-	src/io/conntrack.c \
-	src/io/log.c \
-	src/io/netlink.c \
-	%D%/netlab.c
-tests_unit_test_conntrack_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
-
 unit_tests += %D%/test_rtnl
 tests_unit_test_rtnl_SOURCES = \
 	%D%/test_rtnl.c \
@@ -147,3 +138,141 @@ tests_unit_test_buf_SOURCES = \
 	%D%/test_buf.c \
 	src/core/buf.c
 tests_unit_test_buf_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_node
+tests_unit_test_node_SOURCES = \
+	%D%/test_node.c \
+	src/core/assign.c \
+	src/core/bucket.c \
+	src/core/buf.c \
+	src/core/member.c \
+	src/core/node.c \
+	src/core/node_hear.c \
+	src/core/node_say.c \
+	src/core/node_serve.c \
+	src/core/node_view.c \
+	src/core/plan.c \
+	src/core/roster.c \
+	src/core/seal.c \
+	src/core/status.c \
+	src/core/wire.c \
+	%D%/rig.c
+tests_unit_test_node_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_conntrack
+tests_unit_test_conntrack_SOURCES = \
+	%D%/test_conntrack.c \
+	src/io/conf_value.c \
+	src/io/conntrack.c \
+	src/io/log.c \
+	src/io/netlink.c \
+	%D%/netlab.c
+tests_unit_test_conntrack_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_nft
+tests_unit_test_nft_SOURCES = \
+	%D%/test_nft.c \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/nft.c \
+	src/io/nft_batch.c \
+	src/io/nft_elem.c \
+	src/io/nft_expr.c \
+	src/io/nft_install.c \
+	src/io/nft_print.c \
+	src/io/nft_rule.c \
+	src/io/nft_tables.c \
+	src/io/nft_tables_l2.c \
+	src/io/nft_watch.c \
+	%D%/netlab.c
+tests_unit_test_nft_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_udp
+tests_unit_test_udp_SOURCES = \
+	%D%/test_udp.c \
+	src/io/conf_value.c \
+	src/io/log.c \
+	src/io/udp.c \
+	%D%/netlab.c
+tests_unit_test_udp_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_vipset
+tests_unit_test_vipset_SOURCES = \
+	%D%/test_vipset.c \
+	src/io/announce.c \
+	src/io/conf_value.c \
+	src/io/journal.c \
+	src/io/log.c \
+	src/io/netlink.c \
+	src/io/rtnl.c \
+	src/io/rtnl_address.c \
+	src/io/rtnl_keep.c \
+	src/io/state.c \
+	src/io/vipset.c \
+	%D%/netlab.c
+tests_unit_test_vipset_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_ctl
+tests_unit_test_ctl_SOURCES = \
+	%D%/test_ctl.c \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/ctl.c \
+	src/io/ctl_json.c \
+	src/io/ctl_request.c \
+	src/io/ctl_socket.c \
+	src/io/log.c \
+	%D%/ctl_canned.c
+tests_unit_test_ctl_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+# By hand: commands to src/io/nft on standard input.
+check_PROGRAMS += %D%/nft_driver
+tests_unit_nft_driver_SOURCES = %D%/nft_driver.c $(nft_sources)
+tests_unit_nft_driver_LDADD = $(io_LIBS)
+
+nft_sources = \
+	src/io/nft.c \
+	src/io/nft_batch.c \
+	src/io/nft_elem.c \
+	src/io/nft_expr.c \
+	src/io/nft_install.c \
+	src/io/nft_print.c \
+	src/io/nft_rule.c \
+	src/io/nft_tables.c \
+	src/io/nft_tables_l2.c \
+	src/io/nft_watch.c
+
+noinst_HEADERS += %D%/nft_made.h
+unit_tests += %D%/test_nft
+tests_unit_test_nft_SOURCES = \
+	%D%/test_nft.c \
+	$(nft_sources) \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	%D%/netlab.c \
+	%D%/nft_made.c
+tests_unit_test_nft_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_nft_live
+tests_unit_test_nft_live_SOURCES = \
+	%D%/test_nft_live.c \
+	$(nft_sources) \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	%D%/netlab.c \
+	%D%/nft_made.c
+tests_unit_test_nft_live_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+noinst_HEADERS += %D%/nft_lab.h
+unit_tests += %D%/test_nft_packets
+tests_unit_test_nft_packets_SOURCES = \
+	%D%/test_nft_packets.c \
+	$(nft_sources) \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/conntrack.c \
+	src/io/log.c \
+	src/io/netlink.c \
+	%D%/netlab.c \
+	%D%/nft_lab.c
+tests_unit_test_nft_packets_LDADD = $(CMOCKA_LIBS) $(io_LIBS)

@@ -127,3 +127,22 @@ bool netlab_wait(bool (*ready)(void *arg), void *arg, double seconds)
     }
     return true;
 }
+
+static bool link_carries(void *arg)
+{
+    const char *link = arg;
+    json_t *links = netlab_json("ip -j link show dev %s", link);
+    bool up = netlab_find(links, NULL, "operstate", "UP") != NULL;
+
+    json_decref(links);
+    return up;
+}
+
+void netlab_settle(const char *link)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "%s", link);
+    if (!netlab_wait(link_carries, name, 5.0))
+        fail("no carrier", link);
+}

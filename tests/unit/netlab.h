@@ -25,6 +25,10 @@ __attribute__((format(printf, 1, 2))) void netlab_run(const char *format, ...);
 /* The JSON that a command prints; the caller drops the reference. */
 __attribute__((format(printf, 1, 2))) json_t *netlab_json(const char *format, ...);
 
+/* Waits until the link carries traffic: that comes a little after it is set up
+ * and joined, and what is sent before is lost. */
+void netlab_settle(const char *link);
+
 /* The first object of `list`, or of the lists under `key` in its objects, whose
  * member `name` is the string `value`; NULL if there is none. `key` may be NULL. */
 const json_t *netlab_find(const json_t *list, const char *key, const char *name,

@@ -10,7 +10,7 @@
  *   watch           "ok 0" or "ok 1"
  *   counters VIP    "ok ACCEPTED FOREIGN ORPHAN FORWARDED"
  *   print           the text, then a line "ok"
- *   bench apply|renew|install ROUNDS    "ok MEDIAN_US P90_US MAX_US"
+ *   bench apply|forward|renew|install ROUNDS    "ok MEDIAN_US P90_US MAX_US"
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,8 +27,7 @@ static struct nft_place place[VIPS_MAX];
 static struct plan plan;
 static struct nft *nft;
 
-static const char *const class_names[CLASS_MAX] = {"foreign", "own", "adopt", "release",
-                                                   "linger"};
+static const char *const class_names[CLASS_MAX] = {"foreign", "own", "adopt", "release", "linger"};
 
 static struct mac mac_of(const char *text)
 {
@@ -51,8 +50,7 @@ static void vip_of(char *text, const char *interface, const char *own)
 
     memset(v, 0, sizeof *v);
     v->address.family = strchr(word, ':') ? FAMILY_IP6 : FAMILY_IP4;
-    if (inet_pton(v->address.family == FAMILY_IP6 ? AF_INET6 : AF_INET, word, v->address.byte) !=
-        1)
+    if (inet_pton(v->address.family == FAMILY_IP6 ? AF_INET6 : AF_INET, word, v->address.byte) != 1)
         exit(2);
     snprintf(v->interface, sizeof v->interface, "%s", interface);
     v->early_drop = v->mask_source_mac = true;
@@ -123,7 +121,8 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Every round of `apply` gives each bucket another class. */
+/* Every round of `apply` gives each bucket another class, of `forward` another
+ * target: data of a map in place of a verdict. */
 static void command_bench(const char *line)
 {
     char what[16];
@@ -140,6 +139,12 @@ static void command_bench(const char *line)
         int error;
 
         memset(plan.class_of, i % 2 == 0 ? CLASS_LINGER : CLASS_OWN, plan.buckets);
+        if (strcmp(what, "forward") == 0) {
+            memset(plan.class_of, CLASS_RELEASE, plan.buckets);
+            memset(plan.target_of, 0, sizeof plan.target_of);
+            plan.target[0].byte[0] = 2;
+            plan.target[0].byte[5] = (uint8_t)i;
+        }
         if (strcmp(what, "install") == 0)
             nft_lost(nft);
         start = now_us();

@@ -106,6 +106,15 @@ static bool mac_shown(const char *text)
     return found;
 }
 
+/* The link-local address comes with the carrier, a little later than the command. */
+static bool settled(void *arg)
+{
+    (void)arg;
+    json_t *shown = address_shown("fe80::ff:fe00:a");
+    json_decref(shown);
+    return shown != NULL;
+}
+
 static int setup(void **state)
 {
     struct rtnl_link link;
@@ -117,6 +126,7 @@ static int setup(void **state)
                "net.ipv4.conf.a0.promote_secondaries=0");
     netlab_run("ip link set a0 up; ip link set b0 up");
     netlab_run("ip addr add 192.0.2.11/24 dev a0; ip -6 addr add 2001:db8::11/64 dev a0 nodad");
+    assert_true(netlab_wait(settled, NULL, 5.0));
     assert_int_equal(rtnl_open(&rtnl), 0);
     assert_int_equal(rtnl_link_get(rtnl, "a0", &link), 0);
     a0 = link.index;
@@ -279,7 +289,8 @@ static void test_filter(void **state)
 static void things_add(void)
 {
     netlab_run("ip route add 198.51.100.0/24 via 192.0.2.1 dev a0 proto static metric 7 mtu 1400");
-    netlab_run("ip route add 203.0.113.0/24 via 198.51.100.9 dev a0 onlink src 192.0.2.11 table 77");
+    netlab_run("ip route add 203.0.113.0/24 via 198.51.100.9 dev a0 onlink "
+               "src 192.0.2.11 table 77");
     netlab_run("ip route add default via 192.0.2.254");
     netlab_run("ip -6 route add 2001:db8:1::/48 via 2001:db8::1 dev a0");
     netlab_run("ip neigh add 192.0.2.254 lladdr 02:00:00:00:00:fe dev a0 nud permanent");
@@ -331,6 +342,7 @@ static void test_mac_set_down(void **state)
     (void)state;
 
     things_add();
+    netlab_run("sysctl -qw net.ipv6.conf.a0.accept_dad=1");
     stubborn_driver = true;
     refused = 0;
     assert_int_equal(rtnl_mac_set(rtnl, a0, &virtual), 0);
@@ -396,6 +408,12 @@ static void test_watch(void **state)
     assert_true(netlab_wait(quiet, NULL, 2.0));
     netlab_run("ip neigh add 192.0.2.9 lladdr 02:00:00:00:00:fe dev a0");
     assert_int_equal(rtnl_watch_read(rtnl), 0);
+    /* Nor is what a bridge learns. */
+    netlab_run("ip link add br0 type bridge; ip link set b0 master br0");
+    assert_true(netlab_wait(quiet, NULL, 2.0));
+    netlab_run("bridge fdb add 02:bf:00:00:00:02 dev b0 master");
+    assert_int_equal(rtnl_watch_read(rtnl), 0);
+    netlab_run("ip link del br0");
 }
 
 /* More news than the socket holds: everything may have changed. */

@@ -112,6 +112,13 @@ static void host_unchanged(void)
     assert_false(journal_there());
 }
 
+/* The link-local address comes with the carrier, a little later than the command. */
+static bool settled(void *arg)
+{
+    (void)arg;
+    return address_shown("fe80::ff:fe00:a/64");
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -123,6 +130,7 @@ static int setup(void **state)
     netlab_run("ip link set a0 up; ip link set b0 up; ip addr add 192.0.2.11/24 dev a0; "
                "ip -6 addr add 2001:db8::11/64 dev a0 nodad; "
                "ip neigh add 192.0.2.254 lladdr 02:00:00:00:00:fe dev a0 nud permanent");
+    assert_true(netlab_wait(settled, NULL, 5.0));
     host_text(before, sizeof(before));
     assert_int_equal(rtnl_open(&rtnl), 0);
     return 0;
@@ -230,9 +238,7 @@ static void test_repair(void **state)
     assert_false(vipset_links_up(vipset));
     netlab_run("ip link set b0 up; ip link set a0 down");
     assert_false(vipset_links_up(vipset));
-    netlab_run("ip link set a0 up; ip -6 addr add 2001:db8::11/64 dev a0 nodad; "
-               "ip neigh replace 192.0.2.254 lladdr 02:00:00:00:00:fe dev a0 nud permanent; "
-               "ip -6 addr flush dev a0 scope link; ip -6 addr add fe80::ff:fe00:a/64 dev a0 nodad");
+    netlab_run("ip link set a0 up");
     assert_int_equal(apply(), 0);
     assert_int_equal(vipset_clear(vipset), 0);
     assert_false(address_shown("192.0.2.2/24"));
@@ -256,6 +262,20 @@ static void test_administrators(void **state)
     assert_int_equal(apply(), 0);
     assert_int_equal(vipset_clear(vipset), 0);
     host_unchanged();
+}
+
+/* A MAC that the administrator has given the NIC since is not ours to take away. */
+static void test_administrators_mac(void **state)
+{
+    (void)state;
+    vip_add("192.0.2.2", 24, V1, VIP_INTERFACE);
+    start();
+    apply();
+    netlab_run("ip link set a0 address 02:00:00:00:00:99");
+    assert_int_equal(vipset_clear(vipset), 0);
+    assert_true(own_mac_shown("02:00:00:00:00:99"));
+    assert_false(second_mac_shown(OWN));
+    assert_false(journal_there());
 }
 
 static void test_crash_same(void **state)
@@ -430,6 +450,7 @@ static void test_journal_unwritable(void **state)
     host_unchanged();
     netlab_run("mkdir %s", config.state_dir);
     assert_int_equal(apply(), 2);
+    assert_true(journal_there());
     assert_int_equal(vipset_clear(vipset), 0);
     host_unchanged();
 }
@@ -560,6 +581,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_interface_one_mac, setup, teardown),
         cmocka_unit_test_setup_teardown(test_repair, setup, teardown),
         cmocka_unit_test_setup_teardown(test_administrators, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_administrators_mac, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_same, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_other, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_other_mac, setup, teardown),

@@ -12,7 +12,7 @@ import time
 from typing import NamedTuple
 
 from . import kernel
-from .run import Failure, command, poll
+from .run import Ended, Failure, command, poll
 from .traffic import HTTP, STREAM, UDP, Traffic
 
 VIPS = ("10.77.0.2/16", "fd77::2/64")
@@ -122,7 +122,7 @@ class Node:
         """Until the daemon answers on its control socket."""
         def answers():
             if not self.running:
-                raise Failure(f"{self.name} ended: {self.log()[-2000:]}")
+                raise Ended(f"{self.name} has ended: {self.log()[-2000:]}")
             return self.status()
         return poll(f"{self.name} answers", answers, timeout)
 
@@ -230,8 +230,8 @@ class Node:
 
     def serve(self):
         """Starts the HTTP, stream and UDP servers, on all addresses of the host."""
-        self.server = self.host.start([self.run.tool("server"), self.name, HTTP, STREAM, UDP],
-                                      stdout=subprocess.PIPE, text=True)
+        self.server = self.host.start([*self.run.promptly, self.run.tool("server"), self.name,
+                                       HTTP, STREAM, UDP], stdout=subprocess.PIPE, text=True)
         if self.server.stdout.readline() != "ready\n":
             raise Failure(f"the servers of {self.name} did not start")
 
@@ -297,6 +297,8 @@ class Cluster:
         def agreed():
             views = set()
             for node in alive:
+                if not node.running:
+                    raise Ended(f"{node.name} does not run: {node.log()[-2000:]}")
                 status = node.status()
                 seen[node.name] = status
                 living = {m["name"] for m in status["members"]
@@ -313,9 +315,6 @@ class Cluster:
                              f"{ {m['name']: m['state'] for m in s['members']} }")
             return "\n".join(lines)
 
-        for node in alive:
-            if not node.running:
-                raise Failure(f"{node.name} is not running: {node.log()[-2000:]}")
         return poll(told, agreed, timeout)
 
     def heal(self):

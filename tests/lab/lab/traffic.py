@@ -59,7 +59,7 @@ class Traffic:
         self._unread = 0
         listing = host.run.directory / f"sources-{id(self):x}"
         listing.write_text("".join(a + "\n" for a in self.sources), encoding="ascii")
-        argv = [host.run.tool("client"), "--sources", listing, "--deadline", deadline * 1000,
+        argv = [*host.run.promptly, host.run.tool("client"), "--sources", listing, "--deadline", deadline * 1000,
                 "--http", ports[0], "--rate", rate, "--stream", ports[1], "--streams", streams,
                 "--line", line * 1000, "--udp", ports[2], "--udp-rate", udp_rate,
                 "--udp-deadline", udp_deadline * 1000]
@@ -179,10 +179,20 @@ class Traffic:
         return [c for c in self.connections if since <= c.start < until]
 
     def failures(self, since=float("-inf"), until=float("inf")):
-        return [c for c in self.between(since, until) if not c.ok]
+        """Connections that failed; but not those that only ran out of time while the client itself
+        was held up."""
+        return [c for c in self.between(since, until) if not c.ok and not
+                (c.result == "timeout" and self.asleep(c.start, c.start + c.total) > c.total / 4)]
 
     def delayed(self, limit=0.2, since=float("-inf")):
-        return [c for c in self.between(since) if c.ok and c.total > limit]
+        """Connections that took longer. The time that this client itself did not run, because the
+        machine was busy, is not theirs: it is taken off."""
+        return [c for c in self.between(since) if c.ok and c.total > limit
+                and c.total - self.asleep(c.start, c.start + c.total) > limit]
+
+    def asleep(self, since, until):
+        """How long the client's own loop was held up between two times."""
+        return sum(max(0.0, min(until, at) - max(since, at - long)) for at, long in self.late)
 
     def outage(self, since=float("-inf")):
         """From the start of the first failed connection to the start of the last one, and the
