@@ -1,3 +1,4 @@
 dist_man_MANS += \
+	%D%/clusterctl.8 \
 	%D%/ipclusterd.8 \
 	%D%/ipclusterd.conf.5

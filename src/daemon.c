@@ -293,7 +293,6 @@ int daemon_run(const struct daemon_options *o, char *why)
     d->ready = o->ready;
     d->ready_arg = o->arg;
     d->instance = (struct instance){.fd = {-1, -1}};
-    d->counts_due = INSTANT_PAST;
     d->rules_repair.looked = d->rules_repair.made = INSTANT_PAST;
     d->links_repair.looked = d->links_repair.made = INSTANT_PAST;
 

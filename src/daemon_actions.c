@@ -66,14 +66,52 @@ static void action_renew(struct daemon *d, instant now)
     applied_answer(d, 0, rc);
 }
 
+/*
+ * A count that began before the last one was asked for may have missed flows of
+ * buckets that linger only since: it is good for the status, not for the core,
+ * which gives up buckets without flows.
+ */
 static void action_count(struct daemon *d)
 {
-    int rc = conntrack_count(d->conntrack, &d->config, &d->counts);
+    if (d->counting) {
+        d->count_outdated = true;
+        return;
+    }
+    int rc = conntrack_start(d->conntrack, &d->config);
     streak_tell(&d->count_streak, rc, "conntrack", "count flows");
+    d->counting = rc == 0;
+    d->count_outdated = false;
+}
+
+static void count_readable(void *arg, int fd)
+{
+    struct daemon *d = arg;
+    (void)fd;
+    int rc = conntrack_step(d->conntrack, &d->counts);
     if (rc == 0)
-        daemon_answer(d, &(struct event){.kind = EVENT_FLOWS, .flows = {.of = d->counts.of}});
-    else
-        memset(&d->counts, 0, sizeof d->counts);
+        return;
+    d->counting = false;
+    streak_tell(&d->count_streak, rc, "conntrack", "count flows");
+    if (rc == 1 && !d->count_outdated)
+        daemon_step(d, &(struct event){.kind = EVENT_FLOWS, .flows = {.of = d->counts.of}});
+}
+
+int daemon_count_start(struct daemon *d)
+{
+    int rc = conntrack_open(&d->conntrack);
+    if (rc < 0)
+        return rc;
+    return loop_readable(d->loop, conntrack_fd(d->conntrack), count_readable, d,
+                         &d->count_watch);
+}
+
+void daemon_count_stop(struct daemon *d)
+{
+    watch_close(d->count_watch);
+    d->count_watch = NULL;
+    if (d->conntrack != NULL)
+        conntrack_close(d->conntrack);
+    d->conntrack = NULL;
 }
 
 static void action_carry_out(struct daemon *d, const struct action *a, instant now)

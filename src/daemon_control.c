@@ -9,10 +9,7 @@
 #include "daemon_private.h"
 #include "io/conf.h"
 
-enum {
-    WHY_BYTES = 256,
-    COUNT_COST_FACTOR = 20, /* counting may take 1/20 of the time */
-};
+enum { WHY_BYTES = 256 };
 
 const struct status *daemon_status(struct daemon *d)
 {
@@ -21,19 +18,6 @@ const struct status *daemon_status(struct daemon *d)
     if (d->status != NULL)
         node_status(d->node, loop_now(), d->status);
     return d->status;
-}
-
-/* Flows as of a second ago at most; longer ago where counting is expensive. */
-static void counts_refresh(struct daemon *d)
-{
-    instant before = loop_now();
-    if (instant_before(before, d->counts_due))
-        return;
-    if (conntrack_count(d->conntrack, &d->config, &d->counts) < 0)
-        memset(&d->counts, 0, sizeof d->counts);
-    instant after = loop_now();
-    usec pause = instant_diff(after, before) * COUNT_COST_FACTOR;
-    d->counts_due = instant_add(after, pause > USEC_PER_S ? pause : USEC_PER_S);
 }
 
 static size_t ops_standby(void *arg, unsigned bucket, int *order, size_t max)
@@ -47,7 +31,6 @@ static const struct ctl_view *ops_view(void *arg)
     struct daemon *d = arg;
     if (daemon_status(d) == NULL)
         return NULL;
-    counts_refresh(d);
     for (size_t i = 0; i < d->config.vips; i++)
         if (nft_counters(d->nft, i, &d->packets[i]) < 0)
             d->packets[i] = (struct nft_counters){0};
@@ -138,10 +121,11 @@ const struct ctl_ops daemon_ctl_ops = {
 static void dump_member(const struct status_member *m)
 {
     log_info("status", "member %s%s: %s%s%s, weight %u, incarnation %" PRIu32 ", %u buckets, "
-             "%u claimed, %u lingering, heard %" PRId64 " ms ago", m->name, m->self ? " (self)" : "",
-             member_state_name(m->state), m->draining ? ", draining" : "",
-             m->healthy ? "" : ", unhealthy", m->weight, m->incarnation, m->buckets, m->claimed,
-             m->lingering, m->last_heard < 0 ? -1 : m->last_heard / USEC_PER_MS);
+             "%u claimed, %u lingering, heard %" PRId64 " ms ago",
+             m->name, m->self ? " (self)" : "", member_state_name(m->state),
+             m->draining ? ", draining" : "", m->healthy ? "" : ", unhealthy", m->weight,
+             m->incarnation, m->buckets, m->claimed, m->lingering,
+             m->last_heard < 0 ? -1 : m->last_heard / USEC_PER_MS);
 }
 
 static void dump_vip(struct daemon *d, size_t i)

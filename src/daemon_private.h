@@ -76,6 +76,7 @@ struct daemon {
     struct watch *exit_alarm;
     struct watch *watchdog_alarm;
     struct watch *announce_alarm;
+    struct watch *count_watch;
     struct watch *links_watch;
     struct watch *rules_watch;
     struct watch *signal_watch[8];
@@ -99,8 +100,9 @@ struct daemon {
     struct actions actions;
 
     struct plan plan; /* as last put into the kernel */
-    struct conntrack_counts counts;
-    instant counts_due; /* when a view may count again */
+    struct conntrack_counts counts; /* of the last count that ended */
+    bool counting;       /* one is under way */
+    bool count_outdated; /* another was asked for since it began */
 
     struct daemon_event events[EVENTS_KEPT]; /* a ring */
     uint64_t events_seen;
@@ -151,6 +153,9 @@ int daemon_node_config(struct daemon *d, const struct config *c, const struct nf
 
 /* Carries out d->actions, which a step at `now` asked for. */
 void daemon_carry_out(struct daemon *d, instant now);
+/* Opens connection tracking and watches its answers. 0 or -errno. */
+int daemon_count_start(struct daemon *d);
+void daemon_count_stop(struct daemon *d);
 /* Tells the first failure of a row (`what` cannot be done) and its end. */
 void streak_tell(struct streak *s, int rc, const char *subsystem, const char *what);
 /* Why the last call of nft failed with `rc`. */

@@ -161,7 +161,6 @@ static void reload_tell(struct daemon *d, struct reload *r)
     daemon_step(d, &(struct event){.kind = EVENT_RELOAD, .reload = &d->node_config});
     if (!r->vips_differ)
         return;
-    d->counts_due = INSTANT_PAST;
     daemon_links_tell(d);
     daemon_announce(d);
 }

@@ -122,7 +122,7 @@ static int start_sockets(struct daemon *d)
     if (rc < 0)
         return daemon_fail(d, rc, "nft", "cannot open nftables (%s): the kernel needs nf_tables",
                            strerror(-rc));
-    rc = conntrack_open(&d->conntrack);
+    rc = daemon_count_start(d);
     if (rc < 0)
         return daemon_fail(d, rc, "conntrack",
                            "cannot open connection tracking (%s): the kernel needs "
@@ -229,8 +229,7 @@ void daemon_stop(struct daemon *d)
     if (d->ctl != NULL)
         ctl_close(d->ctl);
     links_close(&d->links);
-    if (d->conntrack != NULL)
-        conntrack_close(d->conntrack);
+    daemon_count_stop(d);
     if (d->nft != NULL)
         nft_close(d->nft);
     if (d->vipset != NULL)

@@ -126,7 +126,7 @@ void node_facts(struct node *n)
 
 void node_rejoin(struct node *n)
 {
-    n->joined = n->leased = n->met = n->agreed = false;
+    n->joined = n->leased = n->met = n->agreed = n->renewing = false;
     n->listen_until = instant_add(n->now, 2 * n->config.interval);
     n->join_at = instant_add(n->now, 2 * n->config.dead_after);
     n->view_sequence = n->sequence + 1; /* agreement has to be earned anew */
@@ -213,7 +213,7 @@ static instant deadline_make(const struct node *n)
         return INSTANT_NEVER;
     instant d = instant_min(n->tick_at, n->count_at);
     d = instant_min(d, n->hold_end);
-    if (n->urgent_left > 0 && n->budget > 0 && !n->in_flight)
+    if (n->urgent_left > 0 && n->budget > 0 && !n->in_flight && !n->renewing)
         d = instant_min(d, n->urgent_at);
     if (n->joined)
         d = instant_min(d, n->lease_until);
@@ -245,7 +245,7 @@ static void node_settle(struct node *n, struct actions *out)
     health_watch(n);
     node_view(n, out);
     join_watch(n, out);
-    bool applying = node_serve(n, out);
+    node_serve(n, out);
     leave_watch(n);
     if (n->converged && !converged)
         node_note(n, out, NOTE_CONVERGED, "", instant_diff(n->now, n->view_at), 0);
@@ -255,7 +255,7 @@ static void node_settle(struct node *n, struct actions *out)
         n->state = state;
     }
     node_count(n, out);
-    node_say(n, applying, out);
+    node_say(n, out);
     if (n->farewells == 1) { /* the last one has just been said */
         n->over = true;
         out->item[out->count++].kind = ACTION_EXIT;

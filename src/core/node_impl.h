@@ -47,6 +47,8 @@ struct node {
     instant urgent_at; /* the next other one, if urgent_left */
     unsigned urgent_left, budget;
     instant said_at;
+    bool renewing; /* a renewal is on its way: nothing is told before it is in */
+    bool tick_due; /* the regular heartbeat waits for it */
     size_t ack_cursor, entry_cursor;
     struct heartbeat in, out;
     uint8_t plain[DATAGRAM_MAX], datagram[DATAGRAM_MAX];
@@ -134,15 +136,14 @@ void node_view(struct node *n, struct actions *out);
 /* node_hear.c */
 void node_hear(struct node *n, const uint8_t *data, size_t length, struct actions *out);
 
-/* node_say.c: the SEND that is due, if any. `applying`: a plan is on its way
- * and the news wait for it. */
-void node_say(struct node *n, bool applying, struct actions *out);
+/* node_say.c: the SEND that is due, if any. */
+void node_say(struct node *n, struct actions *out);
 
 /* node_serve.c */
 /* The claim and linger bits to tell. */
 void node_bits(struct node *n);
-/* Steps all buckets; emits APPLY when the plan changed. True if it did. */
-bool node_serve(struct node *n, struct actions *out);
+/* Steps all buckets; emits APPLY when the plan changed. */
+void node_serve(struct node *n, struct actions *out);
 void node_renew(struct node *n, struct actions *out);
 void node_applied(struct node *n, uint64_t generation, int error, struct actions *out);
 void node_counted(struct node *n, const uint32_t *of);

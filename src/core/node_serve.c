@@ -28,7 +28,9 @@ static void others_gather(const struct node *n, struct others *o)
         for (size_t w = 0; w < n->config.buckets / 64u + 1 && w < BUCKETS_MAX / 64; w++) {
             o->twice.word[w] |= o->claim.word[w] & m->claim.word[w];
             o->claim.word[w] |= m->claim.word[w];
-            o->flows.word[w] |= m->claim.word[w] | m->linger.word[w];
+            /* Who has just started may have flows of anything. */
+            bool may = (m->said & HEARTBEAT_JOINING) != 0;
+            o->flows.word[w] |= may ? UINT64_MAX : m->claim.word[w] | m->linger.word[w];
         }
     }
 }
@@ -49,6 +51,10 @@ void node_bits(struct node *n)
                      (live && class_claims(applied)) ||
                      (live && n->in_flight && class_claims((enum bucket_class)n->flight.class_of[b]));
         bool holds = applied == CLASS_LINGER || applied == CLASS_RELEASE || class_claims(applied);
+        /* Of a bucket of ours it tells that we are prepared: not before we are.
+         * Of another's it tells of flows: at once. */
+        if (n->class_of[b] == CLASS_LINGER && n->assign.owner[b] != (int)n->roster.self)
+            holds = true;
         bitmap_assign(&n->claim, b, claim);
         bitmap_assign(&n->linger, b, holds && !claim);
     }
@@ -101,9 +107,17 @@ static void bucket_look(const struct node *n, const struct others *o, unsigned b
     v->granted = n->agreed && n->joined && !other_claims;
     v->yield = other_claims && yields(n, b);
     v->owner_claims = m != NULL && member_alive(m) && bitmap_test(&m->claim, b);
+    /* While a third claims it too, what we forwarded would be taken twice. */
+    bool third = other_claims && (!v->owner_claims || bitmap_test(&o->twice, b));
     v->owner_ready = m != NULL && member_alive(m) && m->view == n->view &&
                      (m->said & HEARTBEAT_JOINING) == 0 &&
-                     (bitmap_test(&m->linger, b) || v->owner_claims);
+                     (bitmap_test(&m->linger, b) || v->owner_claims) && !third;
+    /* What is being forwarded to one must not be turned to another: the first
+     * may have claimed already. */
+    if (n->class_of[b] == CLASS_RELEASE && m != NULL && n->wanted.target_of[b] < MEMBERS_MAX)
+        v->owner_ready = v->owner_ready &&
+                         memcmp(&n->wanted.target[n->wanted.target_of[b]], &m->mac,
+                                sizeof m->mac) == 0;
     v->others_flows = bitmap_test(&o->flows, b);
     v->holding = instant_before(n->now, n->hold_until[b]);
     v->flows = bitmap_test(&n->flows, b);
@@ -156,7 +170,7 @@ static bool buckets_step(struct node *n, const struct others *o)
     return changed;
 }
 
-bool node_serve(struct node *n, struct actions *out)
+void node_serve(struct node *n, struct actions *out)
 {
     if (!instant_before(n->now, n->hold_end))
         n->serve_dirty = true;
@@ -169,23 +183,22 @@ bool node_serve(struct node *n, struct actions *out)
         account(n, &o);
         n->serve_dirty = false;
     }
-    if (n->in_flight)
-        return true;
-    if (instant_before(n->now, n->retry_at) || plan_equal(&n->wanted, &n->applied))
-        return false;
+    if (n->in_flight || instant_before(n->now, n->retry_at) ||
+        plan_equal(&n->wanted, &n->applied))
+        return;
     n->flight = n->wanted;
     n->flight.generation = ++n->generation;
     n->in_flight = true;
     struct action *a = &out->item[out->count++];
     a->kind = ACTION_APPLY;
     a->plan = &n->flight;
-    return true;
 }
 
 void node_renew(struct node *n, struct actions *out)
 {
     n->lease_before = n->lease_until;
     n->lease_until = instant_add(n->now, n->config.lease);
+    n->renewing = true;
     out->item[out->count++].kind = ACTION_RENEW;
 }
 
@@ -222,6 +235,7 @@ static void applied_note(struct node *n, struct actions *out)
 void node_applied(struct node *n, uint64_t generation, int error, struct actions *out)
 {
     if (generation == 0) {
+        n->renewing = false;
         if (error != 0) {
             n->lease_until = n->lease_before;
             commit_failed(n, error, out);

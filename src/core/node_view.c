@@ -17,7 +17,8 @@ void node_fell(struct node *n, struct actions *out, size_t index, enum standing 
 {
     struct member *m = &n->roster.member[index];
     bool was_alive = member_alive(m);
-    bool unheard = instant_before(m->heard, instant_add(INSTANT_PAST, 1));
+    bool unheard = instant_before(m->heard, instant_add(INSTANT_PAST, 1)) ||
+                   (m->said & HEARTBEAT_JOINING) != 0;
     instant hold = instant_add(n->now, n->config.orphan_after);
     for (unsigned b = 0; b < n->config.buckets; b++) {
         bool had = bitmap_test(&m->claim, b) || bitmap_test(&m->linger, b);

@@ -19,6 +19,8 @@ libio_a_SOURCES = \
 	%D%/conntrack.h \
 	%D%/ctl.c \
 	%D%/ctl.h \
+	%D%/ctl_connections.c \
+	%D%/ctl_connections.h \
 	%D%/ctl_json.c \
 	%D%/ctl_json.h \
 	%D%/ctl_request.c \

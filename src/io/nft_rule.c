@@ -216,6 +216,7 @@ void nft_rule_daddr_in(struct nft_rule *r, enum family family, const char *set)
     nft_expr_lookup(r, set);
 }
 
+/* Words of nft's own: it looks others up in /etc/protocols, which may be missing. */
 static const char *protocol_name(uint8_t protocol)
 {
     switch (protocol) {
@@ -225,7 +226,7 @@ static const char *protocol_name(uint8_t protocol)
         return "icmp";
     default:
         assert(protocol == IPPROTO_ICMPV6);
-        return "ipv6-icmp";
+        return "icmpv6";
     }
 }
 

@@ -25,8 +25,8 @@ def pytest_addoption(parser):
     group = parser.getgroup("ipclusterd lab")
     group.addoption("--bindir", default=str(DEFAULT_BINDIR), metavar="DIR",
                     help="where ipclusterd and clusterctl are (default: build/plain)")
-    group.addoption("--rounds", type=int, default=10, metavar="N",
-                    help="drain/undrain rounds of the drain tests (default: 10)")
+    group.addoption("--rounds", type=int, default=50, metavar="N",
+                    help="drain/undrain rounds of the drain test (default: 50)")
 
 
 def pytest_configure(config):

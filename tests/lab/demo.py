@@ -12,6 +12,7 @@ connection to a survivor broken. Removes all it made, however it ends.
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from collections import Counter
@@ -134,11 +135,12 @@ class View:
             for node in self.cluster.nodes:
                 lines.append(f"  {node.name:<9}" + self.paint(36, self._strip(node.name)))
             lines.append("  no answer" + self.paint(31, self._strip(None)))
-            lines.append(f"  {'':<9}" + "".join("|" if i % 4 == 0 else " " for i in range(COLUMNS))
-                         + " seconds")
+            lines.append("  seconds  " + "".join("|" if i % 4 == 0 else " "
+                                                 for i in range(COLUMNS)))
             lines.append(f"  {self.count.answered} requests answered, {self.count.failed} failed")
         lines.append("")
-        lines += [f"  {at:6.2f} s  {text}" for at, text in self.events]
+        room = shutil.get_terminal_size().lines - len(lines) - 1
+        lines += [f"  {at:6.2f} s  {text}" for at, text in self.events[-max(1, room):]]
         return lines
 
     def _strip(self, who):
@@ -273,7 +275,8 @@ def main():
                         help="where ipclusterd and clusterctl are (default: build/plain)")
     parser.add_argument("--plain", action="store_true", help="lines, also on a terminal")
     options = parser.parse_args()
-    plain = options.plain or not sys.stdout.isatty()
+    size = shutil.get_terminal_size()
+    plain = options.plain or not sys.stdout.isatty() or size.columns < 78 or size.lines < 20
     exit_on_signals()
     try:
         with Run(options.bindir) as run:

@@ -16,9 +16,11 @@
 enum { TOLD_MAX = 20 /* violations printed of one run */ };
 
 static const char *const check_names[CHECK_KINDS] = {
-    [CHECK_S1] = "S1", [CHECK_S2] = "S2", [CHECK_S3] = "S3",     [CHECK_S4] = "S4",
-    [CHECK_S5] = "S5", [CHECK_S6] = "S6", [CHECK_S7] = "S7",     [CHECK_S8] = "S8",
-    [CHECK_HEAL] = "heal", [CHECK_CONTRACT] = "contract",
+    [CHECK_S1] = "S1",     [CHECK_S2] = "S2",
+    [CHECK_S3] = "S3",     [CHECK_S4] = "S4",
+    [CHECK_S5] = "S5",     [CHECK_S6] = "S6",
+    [CHECK_S7] = "S7",     [CHECK_S8] = "S8",
+    [CHECK_HEAL] = "HEAL", [CHECK_CONTRACT] = "CONTRACT",
 };
 
 const char *check_name(enum check c)
@@ -106,12 +108,11 @@ void check_class_changed(struct world *w, unsigned i, unsigned bucket, enum buck
     enum bucket_class new = w->host[i].kernel.plan.class_of[bucket];
     if ((int)bucket == w->trace.watch)
         trace_line(&w->trace, w->now, (int)i, "bucket %u: %s -> %s, %u flows", bucket,
-                   bucket_class_name(old), bucket_class_name(new),
-                   w->host[i].kernel.flows[bucket]);
+                   bucket_class_name(old), bucket_class_name(new), w->host[i].kernel.flows[bucket]);
     set_bit(&c->claims[bucket], i, class_claims(new));
     set_bit(&c->releases[bucket], i, new == CLASS_RELEASE);
-    bool doubtful = __builtin_popcountll(c->claims[bucket]) +
-                        __builtin_popcountll(c->releases[bucket]) > 1;
+    bool doubtful =
+        __builtin_popcountll(c->claims[bucket]) + __builtin_popcountll(c->releases[bucket]) > 1;
     if (doubtful != bitmap_test(&c->doubtful, bucket)) {
         bitmap_assign(&c->doubtful, bucket, doubtful);
         c->doubtful_count = doubtful ? c->doubtful_count + 1 : c->doubtful_count - 1;
@@ -159,9 +160,8 @@ static bool check_pair(struct world *w, unsigned a, unsigned b, unsigned bucket,
     for (int turn = 0; turn < 2; turn++) {
         unsigned still = turn == 0 ? a : b, other = turn == 0 ? b : a;
         const struct host *h = &w->host[still];
-        if ((h->state == HOST_BEREFT || h->state == HOST_PAUSED) &&
-            host_claims(w, still, bucket) && host_claims(w, other, bucket) &&
-            net_heard_until(w, still, other, h->stopped_at) &&
+        if ((h->state == HOST_BEREFT || h->state == HOST_PAUSED) && host_claims(w, still, bucket) &&
+            host_claims(w, other, bucket) && net_heard_until(w, still, other, h->stopped_at) &&
             w->net.trouble_from[still] < h->stopped_at - 2 * w->scenario.interval) {
             check_fail(w, CHECK_S3,
                        "node%02u took bucket %u from node%02u, whose lease goes on for %lld us",
@@ -184,8 +184,8 @@ static void check_doubtful(struct world *w, unsigned bucket, struct doubles *fou
         return;
     for (uint64_t m = acceptors; m != 0; m &= m - 1)
         for (uint64_t k = m & (m - 1); k != 0; k &= k - 1)
-            if (check_pair(w, (unsigned)__builtin_ctzll(m), (unsigned)__builtin_ctzll(k),
-                           bucket, found)) {
+            if (check_pair(w, (unsigned)__builtin_ctzll(m), (unsigned)__builtin_ctzll(k), bucket,
+                           found)) {
                 bitmap_set(&c->reported, bucket);
                 return;
             }
@@ -244,8 +244,8 @@ static void check_relapse(struct world *w, unsigned i)
             continue;
         unsigned other = (unsigned)__builtin_ctzll(others);
         if (w->host[other].state == HOST_RUNNING && host_claims(w, other, b)) {
-            check_fail(w, CHECK_S3, "node%02u renews a lapsed lease on bucket %u of node%02u", i,
-                       b, other);
+            check_fail(w, CHECK_S3, "node%02u renews a lapsed lease on bucket %u of node%02u", i, b,
+                       other);
             return;
         }
     }
@@ -390,8 +390,7 @@ void check_view(struct world *w, unsigned i)
         if (c->table[k].view != s->view)
             continue;
         if (c->table[k].table != table)
-            check_fail(w, CHECK_S6, "node%02u has another table for view %016" PRIx64, i,
-                       s->view);
+            check_fail(w, CHECK_S6, "node%02u has another table for view %016" PRIx64, i, s->view);
         return;
     }
 }

@@ -33,7 +33,7 @@ struct checks {
     struct bitmap reported;         /* a double acceptor already told of */
     unsigned doubtful_count;
     struct {
-        uint64_t view, table;       /* S6: digest of a view -> hash of its tables */
+        uint64_t view, table; /* S6: digest of a view -> hash of its tables */
         bool used;
     } table[TABLES_MAX];
     uint64_t name_hash[HOSTS_MAX];
@@ -42,7 +42,7 @@ struct checks {
     bool death_watched;
     unsigned dead;
     int64_t death_at;
-    struct bitmap bereft;           /* buckets not claimed again yet */
+    struct bitmap bereft; /* buckets not claimed again yet */
     unsigned bereft_count;
     usec worst_takeover;
 

@@ -36,9 +36,8 @@ static bool host_agrees(struct world *w, unsigned i, uint64_t *view, bool *first
     w->brain->status(w->host[i].node, world_clock(w, i), s);
     bool drilled = w->course.phase == PHASE_DRILL && i == w->course.victim;
     if (!s->converged || (s->state != NODE_SERVING && !drilled) || (!*first && s->view != *view)) {
-        trace_line(&w->trace, w->now, (int)i, "does not agree: %s, %s, view %016" PRIx64,
-                   node_state_name(s->state), s->converged ? "converged" : "not converged",
-                   s->view);
+        trace_line(&w->trace, w->now, (int)i, "does not agree: state %d, %s, view %016" PRIx64,
+                   (int)s->state, s->converged ? "converged" : "not converged", s->view);
         return false;
     }
     if (*first) {
@@ -117,8 +116,8 @@ static void drill_step(struct world *w, const struct event *e)
 
 static void drill_begin(struct world *w)
 {
-    static const char *const names[DRILL_KINDS] = {
-        "host crash", "daemon crash", "pause", "leave", "drain", "reload"};
+    static const char *const names[DRILL_KINDS] = {"host crash", "daemon crash", "pause",
+                                                   "leave",      "drain",        "reload"};
     struct course *c = &w->course;
     struct host *h = &w->host[c->victim];
     struct event e = {0};

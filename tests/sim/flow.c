@@ -59,8 +59,7 @@ int flow_open(struct world *w, unsigned bucket, unsigned host, usec life)
     trace_number(&w->trace, (uint64_t)f->number << 32 | bucket << 8 | host);
     if ((int)bucket == w->trace.watch)
         trace_line(&w->trace, w->now, (int)host, "bucket %u: new flow", bucket);
-    struct happening h = {
-        .kind = HAPPEN_FLOW_END, .arg = (uint64_t)f->number << 16 | (uint64_t)i};
+    struct happening h = {.kind = HAPPEN_FLOW_END, .arg = (uint64_t)f->number << 16 | (uint64_t)i};
     world_later(w, life, &h);
     return i;
 }

@@ -14,9 +14,9 @@ struct world;
 enum { FLOWS_MAX = 2048, FLOW_NONE = -1 };
 
 struct flow {
-    uint32_t number; /* unlike those before it in this place; 0: free */
+    uint32_t number;        /* unlike those before it in this place; 0: free */
     int16_t next, previous; /* of its bucket */
-    uint16_t place;  /* in flows.live */
+    uint16_t place;         /* in flows.live */
     uint16_t bucket;
     uint16_t node;   /* where it lives, or lived */
     bool orphan;     /* its host died */

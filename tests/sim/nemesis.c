@@ -84,8 +84,8 @@ static void net_burst(struct world *w)
 
 static void net_slow(struct world *w)
 {
-    w->net.profile.delay_jitter = rng_scaled(&w->course.rng, w->scenario.interval / 4,
-                                             2 * w->scenario.dead_after);
+    w->net.profile.delay_jitter =
+        rng_scaled(&w->course.rng, w->scenario.interval / 4, 2 * w->scenario.dead_after);
     trace_line(&w->trace, w->now, -1, "delays up to %lld us",
                (long long)w->net.profile.delay_jitter);
 }
@@ -172,8 +172,7 @@ void nemesis_strike(struct world *w, const struct happening *h)
     const struct scenario *s = &w->scenario;
     if (h->arg != w->course.storm || w->course.phase != PHASE_STORM || s->faults == 0)
         return;
-    unsigned skip = (unsigned)rng_below(&w->course.rng,
-                                        (uint64_t)__builtin_popcount(s->faults));
+    unsigned skip = (unsigned)rng_below(&w->course.rng, (uint64_t)__builtin_popcount(s->faults));
     uint32_t faults = s->faults;
     while (skip-- > 0)
         faults &= faults - 1;

@@ -246,8 +246,7 @@ bool net_hear_each_other(const struct world *w, unsigned a, unsigned b)
 bool net_heard_until(const struct world *w, unsigned a, unsigned b, int64_t then)
 {
     const struct net *n = &w->net;
-    return w->host[b].state == HOST_RUNNING &&
-           n->heard[b][a] >= then - 2 * w->scenario.interval &&
+    return w->host[b].state == HOST_RUNNING && n->heard[b][a] >= then - 2 * w->scenario.interval &&
            n->heard[a][b] >= then - 2 * w->scenario.interval &&
            n->heard_since[b][a] <= then - net_grace(w) &&
            n->heard_since[a][b] <= then - net_grace(w);

@@ -34,10 +34,10 @@ struct net {
     uint64_t cut[HOSTS_MAX]; /* of a sender: the hosts that its datagrams do not reach */
     struct packet *packet;
     uint32_t free;
-    uint32_t archive[ARCHIVE_MAX]; /* PACKET_NONE: empty */
-    int64_t trouble_at;            /* when a datagram was last kept from a running node */
-    int64_t trouble_from[HOSTS_MAX];          /* the same, by sender */
-    int64_t heard[HOSTS_MAX][HOSTS_MAX];      /* [a][b]: a last handled a fresh one of b */
+    uint32_t archive[ARCHIVE_MAX];       /* PACKET_NONE: empty */
+    int64_t trouble_at;                  /* when a datagram was last kept from a running node */
+    int64_t trouble_from[HOSTS_MAX];     /* the same, by sender */
+    int64_t heard[HOSTS_MAX][HOSTS_MAX]; /* [a][b]: a last handled a fresh one of b */
     int64_t heard_since[HOSTS_MAX][HOSTS_MAX]; /* and without a gap since then */
     int64_t heard_by_any[HOSTS_MAX];           /* anybody last handled one of this */
     uint64_t sent, lost;

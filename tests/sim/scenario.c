@@ -82,8 +82,8 @@ static void draw_weights(struct scenario *s, struct rng *r)
 static void draw_net(struct scenario *s, struct rng *r)
 {
     usec jitter = rng_between(r, 10, s->interval / 20);
-    s->net_calm = (struct net_profile){
-        .delay_min = rng_between(r, 20, 200), .delay_jitter = jitter};
+    s->net_calm =
+        (struct net_profile){.delay_min = rng_between(r, 20, 200), .delay_jitter = jitter};
     s->net_storm = s->net_calm;
     if ((s->faults & LOSS_FAULTS) == 0)
         return;
@@ -123,8 +123,8 @@ static void draw_size(struct scenario *s, struct rng *r, const struct scenario_w
         s->interval = wish->interval;
     s->dead_after = 4 * s->interval;
     s->lease = 3 * s->interval;
-    s->orphan_after = rng_chance(r, 500000) ? USEC_PER_S
-                                            : rng_between(r, s->interval, 2 * USEC_PER_S);
+    s->orphan_after =
+        rng_chance(r, 500000) ? USEC_PER_S : rng_between(r, s->interval, 2 * USEC_PER_S);
     s->timer_late = rng_between(r, 1, s->interval / 10);
 
     /* What matters is the number of intervals: as many for short ones, and

@@ -17,15 +17,15 @@ enum fault {
     FAULT_LEAVE,        /* a clean stop, later a start */
     FAULT_DRAIN,
     FAULT_HEALTH,
-    FAULT_RELOAD,       /* another weight */
+    FAULT_RELOAD, /* another weight */
     FAULT_PARTITION,
-    FAULT_ONE_WAY,      /* a partition in one direction only; off by default */
-    FAULT_LINK,         /* one host's cable */
-    FAULT_BURST,        /* a burst of loss */
-    FAULT_SLOW_NET,     /* long and uneven delays */
-    FAULT_JUNK,         /* junk, forgeries, recordings */
-    FAULT_JAM,          /* every commit of one kernel fails */
-    FAULT_SLOW_KERNEL,  /* slow commits everywhere */
+    FAULT_ONE_WAY,     /* a partition in one direction only; off by default */
+    FAULT_LINK,        /* one host's cable */
+    FAULT_BURST,       /* a burst of loss */
+    FAULT_SLOW_NET,    /* long and uneven delays */
+    FAULT_JUNK,        /* junk, forgeries, recordings */
+    FAULT_JAM,         /* every commit of one kernel fails */
+    FAULT_SLOW_KERNEL, /* slow commits everywhere */
     FAULT_KINDS
 };
 
@@ -52,11 +52,11 @@ struct scenario {
     uint64_t seed;
     unsigned nodes, buckets;
     usec duration, interval, dead_after, lease, orphan_after;
-    uint32_t faults;    /* set of 1 << enum fault that this run has */
-    usec fault_every;   /* mean time between two faults of a storm */
-    usec storm_max;     /* longest storm */
+    uint32_t faults;  /* set of 1 << enum fault that this run has */
+    usec fault_every; /* mean time between two faults of a storm */
+    usec storm_max;   /* longest storm */
     uint16_t weight[HOSTS_MAX];
-    usec timer_late;    /* a timer comes up to this late */
+    usec timer_late; /* a timer comes up to this late */
     struct net_profile net_calm, net_storm;
     struct kernel_profile kernel_calm, kernel_storm;
     usec connect_every, segment_every; /* mean */

@@ -20,7 +20,7 @@ struct request {
     struct scenario_wish wish;
     unsigned jobs;
     bool verbose;
-    int watch; /* bucket, or -1 */
+    int watch;       /* bucket, or -1 */
     char given[160]; /* options to give again for a replay */
 };
 
@@ -70,8 +70,7 @@ static bool number_parse(const char *text, uint64_t max, uint64_t *out, const ch
 static bool seeds_parse(const char *text, struct request *r)
 {
     const char *rest;
-    return number_parse(text, UINT64_MAX - 1, &r->first, &rest) &&
-           strncmp(rest, "..", 2) == 0 &&
+    return number_parse(text, UINT64_MAX - 1, &r->first, &rest) && strncmp(rest, "..", 2) == 0 &&
            number_parse(rest + 2, UINT64_MAX - 1, &r->last, NULL) && r->first <= r->last;
 }
 
@@ -161,8 +160,8 @@ static void print_sum(const struct sum *sum, unsigned jobs)
     printf("%" PRIu64 " runs, %" PRId64 " s of virtual time, %" PRIu64 " events, %" PRIu64
            " flows (%" PRIu64 " unserved); worst take-over %" PRId64 " ms, healing %" PRId64
            " ms; %" PRIu64 " violations in %" PRIu64 " runs",
-           t.runs, t.virtual_time / 1000000, t.events, t.flows, t.unserved,
-           t.worst_takeover / 1000, t.worst_heal / 1000, t.violations, t.bad);
+           t.runs, t.virtual_time / 1000000, t.events, t.flows, t.unserved, t.worst_takeover / 1000,
+           t.worst_heal / 1000, t.violations, t.bad);
     for (int c = 0; c < CHECK_KINDS; c++)
         if (t.of[c] > 0)
             printf(" %s:%" PRIu64, check_name((enum check)c), t.of[c]);
@@ -192,8 +191,7 @@ static bool option_take(struct request *r, char option, const char *name, const 
         r->wish.nodes = (unsigned)v;
         break;
     case 'b':
-        good = number_parse(value, BUCKETS_MAX, &v, NULL) && v >= BUCKETS_MIN &&
-               (v & (v - 1)) == 0;
+        good = number_parse(value, BUCKETS_MAX, &v, NULL) && v >= BUCKETS_MIN && (v & (v - 1)) == 0;
         r->wish.buckets = (unsigned)v;
         break;
     case 'd':
@@ -230,8 +228,7 @@ int main(int argc, char **argv)
         {"duration", required_argument, NULL, 'd'}, {"interval", required_argument, NULL, 'i'},
         {"faults", required_argument, NULL, 'f'},   {"jobs", required_argument, NULL, 'j'},
         {"verbose", no_argument, NULL, 'v'},        {"watch", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     struct request r = {.first = 1, .last = 1, .jobs = 1, .watch = -1, .wish = {.faults = -1}};
     int c, which = 0;

@@ -21,10 +21,10 @@ enum {
 };
 
 enum host_state {
-    HOST_OFF,     /* no daemon, no kernel state */
-    HOST_BEREFT,  /* the daemon died, the kernel goes on */
+    HOST_OFF,    /* no daemon, no kernel state */
+    HOST_BEREFT, /* the daemon died, the kernel goes on */
     HOST_RUNNING,
-    HOST_PAUSED,  /* SIGSTOP */
+    HOST_PAUSED, /* SIGSTOP */
 };
 
 struct host {
@@ -35,16 +35,16 @@ struct host {
     int64_t clock_ppm;    /* how much faster it goes */
     uint32_t incarnation; /* as persisted */
     struct node_config config;
-    int64_t deadline;     /* the node's, on its own clock */
-    uint64_t timer;       /* version of the armed timer */
+    int64_t deadline; /* the node's, on its own clock */
+    uint64_t timer;   /* version of the armed timer */
     int64_t stepped_at;
-    int64_t stopped_at;   /* when it last ceased to run */
-    int64_t started_at;   /* daemon */
-    bool drained; /* since the last calm, at some time */
+    int64_t stopped_at; /* when it last ceased to run */
+    int64_t started_at; /* daemon */
+    bool drained;       /* since the last calm, at some time */
     bool unhealthy, unlinked, leaving;
-    bool unlooked;        /* its view changed: check_view() is due */
-    uint64_t steps_now;   /* steps at this very instant */
-    unsigned overdue;     /* timer steps in a row that left a deadline in the past */
+    bool unlooked;      /* its view changed: check_view() is due */
+    uint64_t steps_now; /* steps at this very instant */
+    unsigned overdue;   /* timer steps in a row that left a deadline in the past */
     struct kernel kernel;
     struct happening inbox[INBOX_MAX]; /* what came while it was paused */
     size_t inbox_count, inbox_datagrams;
@@ -71,7 +71,7 @@ enum drill {
 struct course {
     struct rng rng;
     enum phase phase;
-    uint64_t storm;       /* number; undoings of an earlier one are void */
+    uint64_t storm; /* number; undoings of an earlier one are void */
     int64_t phase_since, storm_until;
     enum drill drill;
     unsigned victim;
@@ -87,7 +87,7 @@ struct world {
     struct queue queue;
     struct net net;
     struct kernel_profile kernel_profile;
-    struct rng rng; /* seeds, clocks, commits, lateness */
+    struct rng rng;    /* seeds, clocks, commits, lateness */
     struct host *host; /* HOSTS_MAX */
     struct flows flows;
     struct checks checks;
@@ -96,8 +96,8 @@ struct world {
     struct actions actions;
     struct status *status;
     uint64_t events;
-    bool quiet;  /* violations are only counted */
-    bool over;   /* no use in going on */
+    bool quiet; /* violations are only counted */
+    bool over;  /* no use in going on */
 };
 
 struct result {
@@ -138,6 +138,10 @@ void world_resume(struct world *w, unsigned i);
 /* Gives host i's daemon an event now; it runs. */
 void world_step(struct world *w, unsigned i, const struct event *e);
 
+/* A timer, datagram, answer or count for host h->node: handed to its daemon, or
+ * kept while that is stopped, as far as its socket's buffer goes. */
+void host_receive(struct world *w, const struct happening *h);
+
 /* Host i is up, with a kernel that has our state. */
 bool world_kernel_up(const struct world *w, unsigned i);
 
@@ -151,7 +155,7 @@ instant world_clock(const struct world *w, unsigned i);
 /* Storms (nemesis.c). */
 void nemesis_strike(struct world *w, const struct happening *h);
 void nemesis_undo(struct world *w, const struct happening *h);
-void nemesis_heal(struct world *w); /* everything is well again */
+void nemesis_heal(struct world *w);             /* everything is well again */
 void nemesis_mend(struct world *w, unsigned i); /* a host that was still on its way out */
 
 /* Course of a run (course.c). */

@@ -4,9 +4,15 @@
 TESTS += %D%/purity %D%/check_completion.sh %D%/check_conf_man.sh
 dist_check_SCRIPTS += %D%/purity %D%/check_completion.sh %D%/check_conf_man.sh
 
-noinst_HEADERS += %D%/conf_told.h
-noinst_HEADERS += %D%/ctl_canned.h
-noinst_HEADERS += %D%/netlab.h
+noinst_HEADERS += \
+	%D%/assign_golden.h \
+	%D%/conf_told.h \
+	%D%/ctl_canned.h \
+	%D%/ctl_client.h \
+	%D%/netlab.h \
+	%D%/nft_lab.h \
+	%D%/nft_made.h \
+	%D%/rig.h
 
 # What reads a configuration.
 conf_sources = \
@@ -16,8 +22,6 @@ conf_sources = \
 	src/io/conf_schema.c \
 	src/io/conf_source.c \
 	src/io/conf_value.c
-noinst_HEADERS += %D%/assign_golden.h
-noinst_HEADERS += %D%/rig.h
 
 # Prints the schema of the configuration, for check_conf_man.sh.
 check_PROGRAMS += %D%/conf_dump
@@ -104,7 +108,6 @@ tests_unit_test_bucket_SOURCES = \
 	src/core/plan.c
 tests_unit_test_bucket_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
-
 unit_tests += %D%/test_rtnl
 tests_unit_test_rtnl_SOURCES = \
 	%D%/test_rtnl.c \
@@ -169,24 +172,6 @@ tests_unit_test_conntrack_SOURCES = \
 	%D%/netlab.c
 tests_unit_test_conntrack_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
-unit_tests += %D%/test_nft
-tests_unit_test_nft_SOURCES = \
-	%D%/test_nft.c \
-	src/core/plan.c \
-	src/io/conf_value.c \
-	src/io/nft.c \
-	src/io/nft_batch.c \
-	src/io/nft_elem.c \
-	src/io/nft_expr.c \
-	src/io/nft_install.c \
-	src/io/nft_print.c \
-	src/io/nft_rule.c \
-	src/io/nft_tables.c \
-	src/io/nft_tables_l2.c \
-	src/io/nft_watch.c \
-	%D%/netlab.c
-tests_unit_test_nft_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
-
 unit_tests += %D%/test_udp
 tests_unit_test_udp_SOURCES = \
 	%D%/test_udp.c \
@@ -212,19 +197,6 @@ tests_unit_test_vipset_SOURCES = \
 	%D%/netlab.c
 tests_unit_test_vipset_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
-unit_tests += %D%/test_ctl
-tests_unit_test_ctl_SOURCES = \
-	%D%/test_ctl.c \
-	src/core/plan.c \
-	src/io/conf_value.c \
-	src/io/ctl.c \
-	src/io/ctl_json.c \
-	src/io/ctl_request.c \
-	src/io/ctl_socket.c \
-	src/io/log.c \
-	%D%/ctl_canned.c
-tests_unit_test_ctl_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
-
 # By hand: commands to src/io/nft on standard input.
 check_PROGRAMS += %D%/nft_driver
 tests_unit_nft_driver_SOURCES = %D%/nft_driver.c $(nft_sources)
@@ -242,7 +214,6 @@ nft_sources = \
 	src/io/nft_tables_l2.c \
 	src/io/nft_watch.c
 
-noinst_HEADERS += %D%/nft_made.h
 unit_tests += %D%/test_nft
 tests_unit_test_nft_SOURCES = \
 	%D%/test_nft.c \
@@ -263,7 +234,6 @@ tests_unit_test_nft_live_SOURCES = \
 	%D%/nft_made.c
 tests_unit_test_nft_live_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
-noinst_HEADERS += %D%/nft_lab.h
 unit_tests += %D%/test_nft_packets
 tests_unit_test_nft_packets_SOURCES = \
 	%D%/test_nft_packets.c \
@@ -276,3 +246,38 @@ tests_unit_test_nft_packets_SOURCES = \
 	%D%/netlab.c \
 	%D%/nft_lab.c
 tests_unit_test_nft_packets_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+# What serves the control socket.
+ctl_sources = \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/ctl.c \
+	src/io/ctl_connections.c \
+	src/io/ctl_json.c \
+	src/io/ctl_request.c \
+	src/io/ctl_socket.c \
+	src/io/log.c
+
+unit_tests += %D%/test_ctl
+tests_unit_test_ctl_SOURCES = \
+	%D%/test_ctl.c \
+	$(ctl_sources) \
+	%D%/ctl_canned.c \
+	%D%/ctl_client.c
+tests_unit_test_ctl_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_ctl_limits
+tests_unit_test_ctl_limits_SOURCES = \
+	%D%/test_ctl_limits.c \
+	$(ctl_sources) \
+	%D%/ctl_canned.c \
+	%D%/ctl_client.c
+tests_unit_test_ctl_limits_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_clusterctl
+tests_unit_test_clusterctl_SOURCES = \
+	%D%/test_clusterctl.c \
+	$(ctl_sources) \
+	%D%/ctl_canned.c \
+	%D%/ctl_client.c
+tests_unit_test_clusterctl_LDADD = $(CMOCKA_LIBS) $(io_LIBS)

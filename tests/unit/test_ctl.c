@@ -55,7 +55,8 @@ static void test_status_is_the_contract(void **state)
                 "\"orphan_reset\": 2, \"forwarded\": 0}}");
     json_object_del(s, "members");
     json_object_del(s, "vips");
-    assert_json(s, "{\"version\": \"" PACKAGE_VERSION "\", \"cluster\": \"web\", \"node\": \"web1\","
+    assert_json(s, "{\"version\": \"" PACKAGE_VERSION "\", \"cluster\": \"web\","
+                   "\"node\": \"web1\","
                    "\"state\": \"serving\", \"converged\": true, \"view\": \"009f2c0102030405\","
                    "\"quorum\": {\"policy\": \"none\", \"have\": true}, \"uptime_ms\": 123456,"
                    "\"buckets\": {\"total\": 256, \"unowned\": 0, \"unclaimed\": 0,"

@@ -1,0 +1,151 @@
+/*
+ * It has no protocol: a heartbeat is its host's number. Names are those that
+ * world_reset() gives: "nodeNN".
+ */
+#include "fake.h"
+
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+struct fake fake[HOSTS_MAX];
+
+struct node {
+    struct node_config config;
+    unsigned host;
+    uint32_t incarnation;
+    instant now, tick;
+    uint64_t generation;
+    bool in_flight, over;
+    struct plan plan, applied;
+    uint8_t beat[16];
+};
+
+void fake_reset(void)
+{
+    memset(fake, 0, sizeof fake);
+    for (unsigned i = 0; i < HOSTS_MAX; i++)
+        for (unsigned b = 0; b < BUCKETS_MAX; b++)
+            fake[i].owner[b] = fake[i].home[b] = -1;
+}
+
+static size_t fake_bytes(void)
+{
+    return sizeof(struct node);
+}
+
+static void fake_init(struct node *n, const struct node_config *config, uint64_t seed,
+                      uint32_t incarnation)
+{
+    (void)seed;
+    memset(n, 0, sizeof *n);
+    n->config = *config;
+    n->host = (unsigned)atoi(config->name + 4);
+    n->incarnation = incarnation;
+    plan_init(&n->applied, config->buckets);
+}
+
+static void fake_want(const struct node *n, struct plan *p)
+{
+    const struct fake *f = &fake[n->host];
+    plan_init(p, n->config.buckets);
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        p->class_of[b] = f->class_of[b];
+        p->target_of[b] = PLAN_TARGET_NONE;
+        if (f->class_of[b] != CLASS_RELEASE)
+            continue;
+        p->target_of[b] = f->target_of[b];
+        p->target[f->target_of[b]] = (struct mac){{2, 0, 0, 0, 1, (uint8_t)f->target_of[b]}};
+    }
+}
+
+static void fake_commit(struct node *n, struct actions *out)
+{
+    struct plan want;
+    if (n->in_flight && !fake[n->host].hasty)
+        return;
+    fake_want(n, &want);
+    if (plan_equal(&want, &n->applied))
+        return;
+    n->plan = want;
+    n->plan.generation = ++n->generation;
+    n->in_flight = true;
+    struct action *a = &out->item[out->count++];
+    a->kind = ACTION_APPLY;
+    a->plan = &n->plan;
+}
+
+static void fake_send(struct node *n, struct actions *out)
+{
+    struct action *a = &out->item[out->count++];
+    n->beat[0] = (uint8_t)n->host;
+    a->kind = ACTION_SEND;
+    a->send.data = n->beat;
+    a->send.length = sizeof n->beat;
+}
+
+static void fake_step(struct node *n, instant now, const struct event *e, struct actions *out)
+{
+    struct fake *f = &fake[n->host];
+    f->steps++;
+    n->now = now;
+    out->count = out->lost_notes = 0;
+    if (e->kind == EVENT_START)
+        n->tick = now;
+    if (e->kind == EVENT_APPLIED && e->applied.generation == n->plan.generation) {
+        n->in_flight = false;
+        f->failures += e->applied.error != 0;
+        if (e->applied.error == 0)
+            n->applied = n->plan;
+    }
+    if (e->kind == EVENT_FLOWS)
+        memcpy(f->flows, e->flows.of, n->config.buckets * sizeof *f->flows);
+    if (e->kind == EVENT_DATAGRAM && f->gullible)
+        fake_send(n, out);
+    if (e->kind == EVENT_LEAVE && !f->stubborn)
+        out->item[out->count++].kind = ACTION_EXIT;
+    if (!instant_before(now, n->tick)) {
+        n->tick = instant_add(now, n->config.interval);
+        if (!f->mute)
+            fake_send(n, out);
+        if (!f->lapse)
+            out->item[out->count++].kind = ACTION_RENEW;
+        out->item[out->count++].kind = ACTION_COUNT;
+    }
+    fake_commit(n, out);
+}
+
+static instant fake_deadline(const struct node *n)
+{
+    return fake[n->host].overdue ? n->now : n->tick;
+}
+
+static uint32_t fake_incarnation(const struct node *n)
+{
+    return n->incarnation;
+}
+
+static void fake_status(const struct node *n, instant now, struct status *out)
+{
+    const struct fake *f = &fake[n->host];
+    (void)now;
+    out->state = NODE_SERVING;
+    out->converged = !f->torn;
+    out->view = f->view;
+    out->members = HOSTS_MAX;
+    for (unsigned i = 0; i < HOSTS_MAX; i++)
+        snprintf(out->member[i].name, sizeof out->member[i].name, "node%02u", i);
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        out->bucket[b].owner = f->owner[b];
+        out->bucket[b].home = f->home[b];
+    }
+}
+
+const struct brain brain_fake = {
+    .bytes = fake_bytes,
+    .init = fake_init,
+    .step = fake_step,
+    .deadline = fake_deadline,
+    .incarnation = fake_incarnation,
+    .status = fake_status,
+};
