@@ -126,7 +126,7 @@ static void view_form(struct node *n, struct actions *out)
         *owner = *owner < 0 ? ASSIGN_NOBODY : (int16_t)index[*owner];
         *home = *home < 0 ? ASSIGN_NOBODY : (int16_t)index[*home];
     }
-    if (!first)
+    if (!first && n->joined)
         takeovers_note(n, before, out);
     n->view = view;
     n->view_sequence = n->sequence + 1;

@@ -32,7 +32,7 @@
 #define LEASE_WORTH (30 * USEC_PER_MS)
 
 /* From so many elements on a commit is worth turning the notifications off. */
-enum { ELEMENTS_MANY = 32 };
+enum { ELEMENTS_MANY = 32, QUIET_TRIES = 3 };
 
 struct nft {
     struct nft_layout layout;
@@ -188,32 +188,11 @@ static void counters_save(struct nft *n, struct nft_counters saved[VIPS_MAX])
             memset(&saved[vip], 0, sizeof saved[vip]);
 }
 
-static int plan_install(struct nft *n, const struct plan *plan)
-{
-    struct nft_counters saved[VIPS_MAX];
-    usec left;
-    int error;
-
-    counters_save(n, saved);
-    nft_batch_begin(&n->batch);
-    nft_install_remove(&n->batch);
-    nft_install(&n->batch, &n->layout);
-    nft_elem_change(&n->batch, &n->layout, NULL, plan);
-    left = n->layout.lease - instant_diff(clock_now(), n->renewed);
-    if (left >= LEASE_WORTH)
-        nft_elem_lease_start(&n->batch, &n->layout, (uint64_t)(left / USEC_PER_MS));
-    error = nft_batch_send(&n->batch);
-    if (error != 0)
-        return error;
-    for (size_t vip = 0; vip < n->layout.vips; vip++)
-        counters_add(&n->base[vip], &saved[vip]);
-    return 0;
-}
-
 /*
- * Sends a large transaction with the notifications off. Whether somebody else
- * committed meanwhile shows in the generation, which then has not advanced by
- * exactly one: -EINTR, and the tables are to be replaced.
+ * Sends a large transaction with the notifications off: the kernel keeps one of
+ * a page for each element until it commits, if anybody listens. Whether somebody
+ * else committed meanwhile shows in the generation, which then has not advanced
+ * by exactly one: -EINTR, and the tables are to be replaced.
  */
 static int send_quietly(struct nft *n)
 {
@@ -233,6 +212,41 @@ static int send_quietly(struct nft *n)
     if (error == 0 && after != before + 1)
         error = -EINTR;
     return error;
+}
+
+static void install_build(struct nft *n, const struct plan *plan)
+{
+    usec left;
+
+    nft_batch_begin(&n->batch);
+    nft_install_remove(&n->batch);
+    nft_install(&n->batch, &n->layout);
+    nft_elem_change(&n->batch, &n->layout, NULL, plan);
+    left = n->layout.lease - instant_diff(clock_now(), n->renewed);
+    if (left >= LEASE_WORTH)
+        nft_elem_lease_start(&n->batch, &n->layout, (uint64_t)(left / USEC_PER_MS));
+}
+
+static int plan_install(struct nft *n, const struct plan *plan)
+{
+    struct nft_counters saved[VIPS_MAX];
+    int error = -EINTR;
+
+    counters_save(n, saved);
+    /* Where others commit all the time, the last try is made in their sight. */
+    for (int i = 0; i < QUIET_TRIES && error == -EINTR; i++) {
+        install_build(n, plan);
+        error = send_quietly(n);
+    }
+    if (error == -EINTR) {
+        install_build(n, plan);
+        error = nft_batch_send(&n->batch);
+    }
+    if (error != 0)
+        return error;
+    for (size_t vip = 0; vip < n->layout.vips; vip++)
+        counters_add(&n->base[vip], &saved[vip]);
+    return 0;
 }
 
 static int plan_change(struct nft *n, const struct plan *plan)

@@ -18,9 +18,9 @@ int nft_watch_open(struct nft_watch *w, uint32_t own_portid);
 void nft_watch_close(struct nft_watch *w);
 
 /*
- * No news for a while, and again: making it is half the price of a commit of
- * many elements, even if the filter drops it. The caller has to look by other
- * means for what others did meanwhile. 0 or -errno.
+ * No news for a while, and again: making it is half the price, and most of the
+ * memory, of a commit of many elements, even if the filter drops it. The caller
+ * has to look by other means for what others did meanwhile. 0 or -errno.
  */
 int nft_watch_pause(struct nft_watch *w);
 int nft_watch_resume(struct nft_watch *w);

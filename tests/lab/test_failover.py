@@ -7,7 +7,7 @@ from lab import Timing, kernel, poll
 
 BOUND = 1.0          # at default timing everything is served again this long after a death
 DEAD_AFTER, LEASE, ORPHAN_AFTER = 0.4, 0.3, 1.0
-SLACK = 0.15         # for a listing of nft, and a busy machine
+SLACK = 0.05         # between two instants of ours, on a busy machine
 
 
 def survivors(streams, *dead):

@@ -122,7 +122,8 @@ void check_class_changed(struct world *w, unsigned i, unsigned bucket, enum buck
         flow_shut_out(w, i, bucket);
 }
 
-/* Double acceptors found after one event: told of together. */
+/* Double acceptors found after one event: told of together. By S1 two that hear
+ * each other; by S3 (early) a has taken over from b, whose lease goes on. */
 struct doubles {
     unsigned buckets, a, b, bucket; /* how many; one of them */
 };
@@ -148,31 +149,33 @@ static bool pair_hears(const struct world *w, unsigned a, unsigned b, unsigned b
 }
 
 /* S1 and S3 on two hosts that both let the bucket's flows in. */
-static bool check_pair(struct world *w, unsigned a, unsigned b, unsigned bucket,
-                       struct doubles *found)
+static bool check_pair(const struct world *w, unsigned a, unsigned b, unsigned bucket,
+                       struct doubles *found, struct doubles *early)
 {
     if (pair_hears(w, a, b, bucket)) {
         *found = (struct doubles){found->buckets + 1, a, b, bucket};
         return true;
     }
     /* A host whose daemon stopped, and one that took over too early: unless
-     * its last heartbeats were lost. */
+     * its last heartbeats were lost, or its last renewal was asked for with a
+     * heartbeat but took the kernel longer than the lease allows for. */
+    usec spare = w->scenario.dead_after - w->scenario.lease;
     for (int turn = 0; turn < 2; turn++) {
         unsigned still = turn == 0 ? a : b, other = turn == 0 ? b : a;
         const struct host *h = &w->host[still];
         if ((h->state == HOST_BEREFT || h->state == HOST_PAUSED) && host_claims(w, still, bucket) &&
             host_claims(w, other, bucket) && net_heard_until(w, still, other, h->stopped_at) &&
-            w->net.trouble_from[still] < h->stopped_at - 2 * w->scenario.interval) {
-            check_fail(w, CHECK_S3,
-                       "node%02u took bucket %u from node%02u, whose lease goes on for %lld us",
-                       other, bucket, still, (long long)(h->kernel.lease_until - w->now));
+            w->net.trouble_from[still] < h->stopped_at - 2 * w->scenario.interval &&
+            h->kernel.renewed_at - h->kernel.asked_at < spare) {
+            *early = (struct doubles){early->buckets + 1, other, still, bucket};
             return true;
         }
     }
     return false;
 }
 
-static void check_doubtful(struct world *w, unsigned bucket, struct doubles *found)
+static void check_doubtful(struct world *w, unsigned bucket, struct doubles *found,
+                           struct doubles *early)
 {
     struct checks *c = &w->checks;
     uint64_t acceptors = check_acceptors(w, bucket);
@@ -185,7 +188,7 @@ static void check_doubtful(struct world *w, unsigned bucket, struct doubles *fou
     for (uint64_t m = acceptors; m != 0; m &= m - 1)
         for (uint64_t k = m & (m - 1); k != 0; k &= k - 1)
             if (check_pair(w, (unsigned)__builtin_ctzll(m), (unsigned)__builtin_ctzll(k), bucket,
-                           found)) {
+                           found, early)) {
                 bitmap_set(&c->reported, bucket);
                 return;
             }
@@ -204,14 +207,12 @@ static void check_fenced(struct world *w, unsigned i)
     h->kernel.lease_until = w->now;
 }
 
-void check_always(struct world *w)
+static void check_doubles(struct world *w)
 {
-    struct checks *c = &w->checks;
-    struct doubles found = {0};
-    if (c->doubtful_count > 0)
-        for (unsigned word = 0; word * 64 < w->scenario.buckets; word++)
-            for (uint64_t m = c->doubtful.word[word]; m != 0; m &= m - 1)
-                check_doubtful(w, word * 64 + (unsigned)__builtin_ctzll(m), &found);
+    struct doubles found = {0}, early = {0};
+    for (unsigned word = 0; word * 64 < w->scenario.buckets; word++)
+        for (uint64_t m = w->checks.doubtful.word[word]; m != 0; m &= m - 1)
+            check_doubtful(w, word * 64 + (unsigned)__builtin_ctzll(m), &found, &early);
     if (found.buckets > 0)
         check_fail(w, CHECK_S1,
                    "node%02u and node%02u both accept bucket %u (%s, %s) and %u others", found.a,
@@ -219,6 +220,18 @@ void check_always(struct world *w)
                    bucket_class_name(w->host[found.a].kernel.plan.class_of[found.bucket]),
                    bucket_class_name(w->host[found.b].kernel.plan.class_of[found.bucket]),
                    found.buckets - 1);
+    if (early.buckets > 0)
+        check_fail(w, CHECK_S3,
+                   "node%02u took bucket %u and %u others from node%02u, whose lease goes on for "
+                   "%lld us",
+                   early.a, early.bucket, early.buckets - 1, early.b,
+                   (long long)(w->host[early.b].kernel.lease_until - w->now));
+}
+
+void check_always(struct world *w)
+{
+    if (w->checks.doubtful_count > 0)
+        check_doubles(w);
     for (unsigned i = 0; i < w->scenario.nodes; i++) {
         struct host *h = &w->host[i];
         if (h->state == HOST_BEREFT || h->state == HOST_PAUSED)

@@ -44,7 +44,7 @@ void kernel_clear(struct world *w, unsigned i)
     struct kernel *k = &w->host[i].kernel;
     k->applying = false;
     k->busy_until = w->now;
-    k->lease_until = k->renewed_at = INT64_MIN / 4;
+    k->lease_until = k->renewed_at = k->asked_at = INT64_MIN / 4;
     plan_init(&k->next, (uint16_t)w->scenario.buckets);
     kernel_change(w, i, &k->next);
 }
@@ -83,6 +83,7 @@ void kernel_take_effect(struct world *w, const struct happening *h)
     if (h->error == 0 && h->arg == 0) {
         bool lapsed = !kernel_leased(k, w->now);
         k->renewed_at = w->now;
+        k->asked_at = h->made_at;
         k->lease_until = w->now + w->scenario.lease;
         check_kernel_changed(w, h->node, lapsed);
     } else if (h->error == 0) {

@@ -17,6 +17,7 @@ struct kernel {
     bool keep_lapsed;       /* for tests of the checks: a lease never ends */
     int64_t lease_until;    /* us of virtual time */
     int64_t renewed_at;
+    int64_t asked_at;   /* when that renewal was asked for */
     int64_t busy_until; /* commits are carried out one after another */
     uint32_t flows[BUCKETS_MAX];
 };

@@ -27,6 +27,7 @@ enum happening_kind {
 
 struct happening {
     int64_t at; /* us of virtual time */
+    int64_t made_at;
     uint64_t order;
     enum happening_kind kind;
     uint32_t boot; /* of the node's daemon; another boot: void */

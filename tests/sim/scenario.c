@@ -114,9 +114,11 @@ static void draw_size(struct scenario *s, struct rng *r, const struct scenario_w
     unsigned top = (unsigned)rng_scaled(r, 2, 16);
     s->nodes = rng_chance(r, 20000) ? 1 : (unsigned)rng_between(r, 2, top);
     s->buckets = 16u << rng_below(r, 7);
-    s->interval = rng_scaled(r, 10000, 200000);
     if (wish->nodes != 0)
         s->nodes = wish->nodes;
+    /* Many nodes with short intervals are dear and show nothing of their own. */
+    usec shortest = 10000 * (1 + s->nodes * s->nodes / 32);
+    s->interval = rng_scaled(r, shortest < 80000 ? shortest : 80000, 200000);
     if (wish->buckets != 0)
         s->buckets = wish->buckets;
     if (wish->interval != 0)
@@ -136,7 +138,7 @@ static void draw_size(struct scenario *s, struct rng *r, const struct scenario_w
         s->duration = 60 * USEC_PER_S;
     if (wish->duration != 0)
         s->duration = wish->duration;
-    s->storm_max = rng_scaled(r, 20 * s->dead_after, 60 * s->dead_after);
+    s->storm_max = rng_scaled(r, 10 * s->dead_after, (s->nodes > 8 ? 20 : 60) * s->dead_after);
     s->fault_every = rng_scaled(r, s->interval, 5 * s->dead_after);
 }
 

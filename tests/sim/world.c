@@ -94,6 +94,7 @@ void world_reset(struct world *w, const struct scenario *s)
 void world_later(struct world *w, usec after, const struct happening *h)
 {
     struct happening later = *h;
+    later.made_at = w->now;
     later.at = w->now + after;
     queue_push(&w->queue, &later);
 }

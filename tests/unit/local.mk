@@ -81,6 +81,21 @@ tests_unit_test_log_SOURCES = \
 	src/io/log.c
 tests_unit_test_log_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
+unit_tests += %D%/test_instance
+tests_unit_test_instance_SOURCES = \
+	%D%/test_instance.c \
+	src/io/instance.c
+tests_unit_test_instance_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_notes
+tests_unit_test_notes_SOURCES = \
+	%D%/test_notes.c \
+	src/daemon_notes.c \
+	src/loop.c \
+	src/io/log.c \
+	src/io/notify.c
+tests_unit_test_notes_LDADD = libcore.a $(CMOCKA_LIBS) $(io_LIBS)
+
 unit_tests += %D%/test_notify
 tests_unit_test_notify_SOURCES = \
 	%D%/test_notify.c \

@@ -161,6 +161,7 @@ class Node:
         MAC of the time before is left; the files are."""
         host = self.host
         self.serve_end()
+        host.enter(["ss", "-K", "-a"], check=False)
         host.enter(["conntrack", "-F"], check=False)
         host.enter(["nft", "flush", "ruleset"])
         for vip in self.cluster.vips:
@@ -172,6 +173,8 @@ class Node:
         self.serve()
         host.cable(True)
         poll(f"carrier on {host.name}", lambda: "LOWER_UP" in host.link()["flags"])
+        # neighbours that were asked for in vain would be asked again only a second later
+        host.enter(["ip", "neigh", "flush", "dev", "eth0", "nud", "all"], check=False)
         self.dead = False
 
     def revive(self):
