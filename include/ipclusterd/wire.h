@@ -16,7 +16,7 @@
  *    address     1 + 16  family (0, 4, 6) and address
  *    buckets     2       B
  *    claim       B / 8   bit b of byte b / 8, least significant first
- *    linger      B / 8
+ *    linger      B / 8   both bits: about to claim, takes what is forwarded
  *    acks        2       count, then of each:
  *        member      4   first 32 bits of the BLAKE2b of the name
  *        stamp       8   salt + sequence of the last heartbeat heard

@@ -3,8 +3,10 @@
  *
  * Invariants: at most one plan is in flight; a claim is told from the moment it
  * is wanted until the kernel is known to hold it no longer, or its lease has
- * run out; "lingering" is told only of what the kernel holds, because a member
- * that releases a bucket relies on it.
+ * run out; "lingering" of a bucket of ours is told only of what the kernel
+ * holds, because a member that releases it relies on it. Both bits together
+ * say: about to claim, and prepared; the releaser forwards until the second
+ * is gone.
  */
 #include <assert.h>
 #include <errno.h>
@@ -50,13 +52,14 @@ void node_bits(struct node *n)
         bool claim = class_claims((enum bucket_class)n->class_of[b]) ||
                      (live && class_claims(applied)) ||
                      (live && n->in_flight && class_claims((enum bucket_class)n->flight.class_of[b]));
-        bool holds = applied == CLASS_LINGER || applied == CLASS_RELEASE || class_claims(applied);
+        bool holds = applied == CLASS_LINGER || applied == CLASS_RELEASE ||
+                     (class_claims(applied) && !claim);
         /* Of a bucket of ours it tells that we are prepared: not before we are.
          * Of another's it tells of flows: at once. */
         if (n->class_of[b] == CLASS_LINGER && n->assign.owner[b] != (int)n->roster.self)
             holds = true;
         bitmap_assign(&n->claim, b, claim);
-        bitmap_assign(&n->linger, b, holds && !claim);
+        bitmap_assign(&n->linger, b, holds);
     }
 }
 
@@ -106,12 +109,13 @@ static void bucket_look(const struct node *n, const struct others *o, unsigned b
     v->mine = mine && n->joined;
     v->granted = n->agreed && n->joined && !other_claims;
     v->yield = other_claims && yields(n, b);
-    v->owner_claims = m != NULL && member_alive(m) && bitmap_test(&m->claim, b);
+    bool owner_will = m != NULL && member_alive(m) && bitmap_test(&m->claim, b);
+    v->owner_claims = owner_will && !bitmap_test(&m->linger, b);
     /* While a third claims it too, what we forwarded would be taken twice. */
-    bool third = other_claims && (!v->owner_claims || bitmap_test(&o->twice, b));
+    bool third = other_claims && (!owner_will || bitmap_test(&o->twice, b));
     v->owner_ready = m != NULL && member_alive(m) && m->view == n->view &&
                      (m->said & HEARTBEAT_JOINING) == 0 &&
-                     (bitmap_test(&m->linger, b) || v->owner_claims) && !third;
+                     (bitmap_test(&m->linger, b) || owner_will) && !third;
     /* What is being forwarded to one must not be turned to another: the first
      * may have claimed already. */
     if (n->class_of[b] == CLASS_RELEASE && m != NULL && n->wanted.target_of[b] < MEMBERS_MAX)
