@@ -163,7 +163,7 @@ static void join_watch(struct node *n, struct actions *out)
 /* Commits that keep failing make this node unhealthy: others can serve. */
 static void health_watch(struct node *n)
 {
-    bool sick = n->failures > 0 && instant_diff(n->now, n->failing_since) > n->config.dead_after;
+    bool sick = n->failures > 0 && instant_diff(n->now, n->failing_since) >= n->config.dead_after;
     if (sick == n->sick)
         return;
     n->sick = sick;
@@ -211,7 +211,7 @@ static instant deadline_make(const struct node *n)
 {
     if (n->over)
         return INSTANT_NEVER;
-    instant d = instant_min(n->tick_at, n->count_at);
+    instant d = instant_min(n->tick_at, node_count_due(n));
     d = instant_min(d, n->hold_end);
     if (n->urgent_left > 0 && n->budget > 0 && !n->in_flight && !n->renewing)
         d = instant_min(d, n->urgent_at);
@@ -221,8 +221,10 @@ static instant deadline_make(const struct node *n)
         d = instant_min(d, instant_before(n->now, n->listen_until) ? n->listen_until
                            : instant_before(n->now, n->join_at)    ? n->join_at
                                                                    : INSTANT_NEVER);
-    if (n->failures > 0 && instant_before(n->now, n->retry_at))
+    if (instant_before(n->now, n->retry_at))
         d = instant_min(d, n->retry_at);
+    if (n->failures > 0 && !n->sick)
+        d = instant_min(d, instant_add(n->failing_since, n->config.dead_after));
     if (n->leaving && n->farewells == 0) {
         if (instant_before(n->now, n->leave_by))
             d = instant_min(d, n->leave_by);

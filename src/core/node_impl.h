@@ -23,7 +23,9 @@ enum {
     FAREWELLS = 3,
 };
 
-#define COUNT_EVERY USEC_PER_S        /* how often lingering flows are counted */
+#define COUNT_EVERY USEC_PER_S        /* how often lingering flows are counted ... */
+#define COUNT_IDLE (30 * USEC_PER_S)  /* ... and when nothing lingers */
+#define COUNT_LOST (10 * USEC_PER_S)  /* a count that has not come by then never will */
 #define RETRY_FIRST (10 * USEC_PER_MS) /* backoff after a failed commit ... */
 #define RETRY_MOST USEC_PER_S          /* ... up to here */
 #define TOMBSTONE_KEPT (600 * USEC_PER_S)
@@ -82,6 +84,7 @@ struct node {
     struct bitmap counting;        /* lingering when the count was asked for */
     struct bitmap orphaned;        /* its flows died with a member */
     bool serve_dirty;              /* something that buckets depend on changed */
+    bool plan_dirty;               /* the wanted plan may differ from the applied one */
     struct plan wanted, applied, flight;
     bool in_flight;
     uint64_t generation;
@@ -89,8 +92,8 @@ struct node {
     unsigned failures;
     instant lease_until, lease_before;
     instant hold_end; /* when the next hold on a bucket of ours ends */
-    instant count_at;
-    bool counted;
+    instant count_at, count_asked;
+    bool counted, count_waits;
     uint64_t flows_total;
 
     /* For the status. */
@@ -152,7 +155,8 @@ bool node_serving(const struct node *n);
 /* True while the kernel forwards new flows of a bucket to another than its
  * owner in this view: then nobody may claim it yet, so we agree with nobody. */
 bool node_astray(const struct node *n);
-/* Asks for a count of flows when one is due. */
+/* When the next count of flows is due; asks for it then. */
+instant node_count_due(const struct node *n);
 void node_count(struct node *n, struct actions *out);
 /* Gives up every claim at once: the lease has lapsed, or the link is gone. */
 void node_yield(struct node *n);

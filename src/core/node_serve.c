@@ -166,7 +166,7 @@ static bool buckets_step(struct node *n, const struct others *o)
         if (v.mine || (is == CLASS_LINGER && was != CLASS_LINGER))
             bitmap_set(&n->flows, b); /* until a count says otherwise */
         uint16_t target = is == CLASS_RELEASE ? (uint16_t)n->assign.owner[b] : PLAN_TARGET_NONE;
-        changed = changed || is != was || target != n->wanted.target_of[b];
+        changed = changed || n->wanted.class_of[b] != is || n->wanted.target_of[b] != target;
         n->class_of[b] = (uint8_t)is;
         n->wanted.class_of[b] = (uint8_t)is;
         n->wanted.target_of[b] = target;
@@ -181,14 +181,18 @@ void node_serve(struct node *n, struct actions *out)
     if (n->serve_dirty) {
         struct others o;
         others_gather(n, &o);
-        if (buckets_step(n, &o))
+        if (buckets_step(n, &o)) {
+            n->plan_dirty = true;
             for (size_t i = 0; i < n->roster.count; i++)
                 n->wanted.target[i] = n->roster.member[i].mac;
+        }
         account(n, &o);
         n->serve_dirty = false;
     }
-    if (n->in_flight || instant_before(n->now, n->retry_at) ||
-        plan_equal(&n->wanted, &n->applied))
+    if (!n->plan_dirty || n->in_flight || instant_before(n->now, n->retry_at))
+        return;
+    n->plan_dirty = false;
+    if (plan_equal(&n->wanted, &n->applied))
         return;
     n->flight = n->wanted;
     n->flight.generation = ++n->generation;
@@ -251,13 +255,14 @@ void node_applied(struct node *n, uint64_t generation, int error, struct actions
         }
         if (!n->in_flight && n->failures > 0 && plan_equal(&n->wanted, &n->applied)) {
             n->failures = 0;
+            n->retry_at = INSTANT_PAST;
         }
         return;
     }
     if (!n->in_flight || generation != n->flight.generation)
         return;
     n->in_flight = false;
-    n->serve_dirty = true;
+    n->serve_dirty = n->plan_dirty = true;
     if (error != 0) {
         commit_failed(n, error, out);
         return;
@@ -265,12 +270,20 @@ void node_applied(struct node *n, uint64_t generation, int error, struct actions
     applied_note(n, out);
     n->applied = n->flight;
     n->failures = 0;
+    n->retry_at = INSTANT_PAST;
     node_urgent(n);
+}
+
+instant node_count_due(const struct node *n)
+{
+    if (!n->count_waits)
+        return n->count_at;
+    return instant_max(n->count_at, instant_add(n->count_asked, COUNT_LOST));
 }
 
 void node_count(struct node *n, struct actions *out)
 {
-    if (!n->started || instant_before(n->now, n->count_at))
+    if (instant_before(n->now, node_count_due(n)))
         return;
     bool lingers = false;
     struct others o;
@@ -284,7 +297,10 @@ void node_count(struct node *n, struct actions *out)
         bitmap_assign(&n->counting, b, both && settled);
         lingers = lingers || both;
     }
-    n->count_at = instant_add(n->now, lingers || n->leaving ? COUNT_EVERY : 5 * COUNT_EVERY);
+    /* A count may take its time: the next is asked for when this one has come. */
+    n->count_asked = n->now;
+    n->count_at = instant_add(n->now, lingers || n->leaving ? COUNT_EVERY : COUNT_IDLE);
+    n->count_waits = true;
     out->item[out->count++].kind = ACTION_COUNT;
 }
 
@@ -302,6 +318,7 @@ void node_counted(struct node *n, const uint32_t *of)
         }
     }
     n->counted = true;
+    n->count_waits = false;
     n->serve_dirty = true;
 }
 

@@ -6,18 +6,25 @@ One run of the lab for all tests, a segment with a client for three nodes and on
 that say `three` or `five` share those clusters: each gets one that is whole and agreed, and may do
 to it what it wants. A test that fails has the nodes' logs in its report; the next test gets a new
 cluster then.
+
+What is tested here are times of milliseconds. If a test fails and the machine itself stood still
+meanwhile (no CPU time for a real-time process for STALL seconds or more), it says nothing: it is run
+again, and that is told.
 """
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab import Cluster, Run, Segment  # noqa: E402
 from lab.run import exit_on_signals  # noqa: E402
 
+STALL, ATTEMPTS = 0.1, 3
 DEFAULT_BINDIR = Path(__file__).resolve().parents[2] / "build" / "plain"
 
 
@@ -31,6 +38,36 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     exit_on_signals()
+    config.lab_run = None
+
+
+def stalls(run, since):
+    if run is None or run.closed:
+        return []
+    time.sleep(0.05)  # whoever watches has to wake up first to tell
+    return [long for long in run.stalls(since) if long >= STALL]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    """Runs a test, and again if it failed while the machine stood still."""
+    hook = item.ihook
+    hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for attempt in range(ATTEMPTS):
+        item._initrequest()
+        began = time.monotonic()
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        if attempt + 1 == ATTEMPTS or not any(r.failed for r in reports):
+            break
+        stood = stalls(item.config.lab_run, began)
+        if not stood:
+            break
+        print(f" (failed while the machine stood still for {max(stood):.2f} s: again)",
+              end=" ", flush=True)
+    for report in reports:
+        hook.pytest_runtest_logreport(report=report)
+    hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -47,6 +84,8 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(scope="session")
 def run(request):
     with Run(request.config.getoption("--bindir")) as made:
+        request.config.lab_run = made
+        made.stalls(0)
         yield made
 
 

@@ -268,8 +268,8 @@ def test_frames_lost_by_the_switch(three):
         poll("the victim finds itself alone",
              lambda: list(victim.members().values()).count("dead") == 2)
         t.run_for(max(0.5, cut + 1.5 - time.monotonic()))
-        victim.host.cut(False)
         healed = time.monotonic()
+        victim.host.cut(False)
         three.converge()
         agreed = time.monotonic()
         assert agreed - healed < BOUND

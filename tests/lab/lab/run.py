@@ -130,6 +130,7 @@ class Run:
         self.processes = []
         self.closed = False
         self._tools = {}
+        self._watch = self._watch_log = None
         # Clients and servers that wait behind a compiler measure the compiler.
         real = ["chrt", "--rr", "1"]
         self.promptly = real if command([*real, "true"], check=False).returncode == 0 else []
@@ -167,6 +168,17 @@ class Run:
     def namespace_delete(self, full):
         _namespace_delete(full)
         self.namespaces.remove(full)
+
+    def stalls(self, since, until=float("inf")):
+        """How long the machine stood still at times between two instants, in seconds. Watching
+        begins with the first question."""
+        if self._watch is None:
+            self._watch_log = open(self.directory / "stalls", "w+", encoding="ascii")
+            self._watch = self.start([self.tool("watch")], stdout=self._watch_log)
+        self._watch_log.seek(0)
+        told = [tuple(int(n) / 1e6 for n in line.split())
+                for line in self._watch_log if line.endswith("\n")]
+        return [long for woke, long in told if woke >= since and woke - long <= until]
 
     def start(self, argv, namespace=None, **options):
         """Starts a process that dies with us, by --pdeathsig; in a namespace, if one is named."""
