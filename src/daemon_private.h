@@ -91,7 +91,7 @@ struct daemon {
     size_t announce_next;   /* VIP of the present round */
     struct repair rules_repair, links_repair;
     struct streak send_streak, apply_streak, renew_streak, count_streak;
-    struct streak rules_streak, links_streak, address_streak;
+    struct streak rules_streak, links_streak, address_streak, reopen_streak;
 
     /* Answers to actions, stepped after the list that asked for them. */
     struct event queue[QUEUE_MAX];

@@ -109,6 +109,21 @@ static void links_repair(void *arg, int number)
     daemon_announce(d);
 }
 
+/* A heartbeat interface came, or came again: the group has to be joined anew. */
+static void links_reopen(struct daemon *d)
+{
+    struct links fresh;
+    if (!udp_stale(d->links.udp))
+        return;
+    int rc = links_open(d, &d->config, &fresh);
+    streak_tell(&d->reopen_streak, rc, "udp", "open the heartbeat sockets anew");
+    if (rc < 0)
+        return;
+    links_close(&d->links);
+    d->links = fresh;
+    log_info("udp", "a heartbeat interface has come: sockets opened anew");
+}
+
 static void links_changed(void *arg, int number)
 {
     struct daemon *d = arg;
@@ -117,8 +132,10 @@ static void links_changed(void *arg, int number)
     streak_tell(&d->links_streak, rc, "rtnl", "watch links and addresses");
     if (rc <= 0)
         return;
-    if (rc & RTNL_LINK)
+    if (rc & RTNL_LINK) {
+        links_reopen(d);
         daemon_links_tell(d);
+    }
     repair_due(&d->links_repair);
 }
 

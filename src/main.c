@@ -200,6 +200,9 @@ int main(int argc, char **argv)
     int status = arguments_parse(argc, argv, &a);
     if (status >= 0)
         return status;
+    if (a.test)
+        return conf_check(a.config, fault_print, fault_print, NULL) != 0 ? EXIT_FAILURE
+                                                                         : EXIT_SUCCESS;
     if (conf_load(a.config, &config, fault_print, NULL) != 0)
         return EXIT_FAILURE;
     if (a.print) {
@@ -209,5 +212,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "ipclusterd: %s\n", why);
         return EXIT_FAILURE;
     }
-    return a.test ? EXIT_SUCCESS : run(&a, &config);
+    return run(&a, &config);
 }

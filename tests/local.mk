@@ -44,7 +44,8 @@ coverage:
 	@'$(srcdir)/%D%/subbuild.sh' '$(abs_srcdir)' build-coverage \
 		--enable-coverage CFLAGS='-g -O1'
 	cd build-coverage && find . -name '*.gcda' -delete && \
-		$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(unit_tests) $(sim_tests)'
+		{ $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(unit_tests) $(sim_tests)' || \
+			echo 'coverage: a test has failed; what the tests reached is counted all the same'; }
 	cd build-coverage && gcovr --root '$(abs_srcdir)' --filter '$(abs_srcdir)/src/core/' \
 		--object-directory . --sort-uncovered --fail-under-line $(COVERAGE_MIN)
 

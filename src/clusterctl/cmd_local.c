@@ -71,13 +71,12 @@ static void fault_collect(void *arg, const char *fault)
 int cmd_check(const struct call *c)
 {
     const char *path = c->argc > 0 ? c->argv[0] : SYSCONFDIR "/ipclusterd.conf";
-    struct config *config = calloc(1, sizeof *config);
     json_t *faults = json_array();
     int count;
 
-    if (config == NULL || faults == NULL)
+    if (faults == NULL)
         abort();
-    count = conf_load(path, config, c->json ? fault_collect : fault_print, faults);
+    count = conf_check(path, c->json ? fault_collect : fault_print, fault_print, faults);
     if (c->json) {
         json_t *answer = json_pack("{s:s, s:b, s:O}", "file", path, "ok", count == 0, "faults",
                                    faults);
@@ -85,8 +84,6 @@ int cmd_check(const struct call *c)
         json_decref(answer);
     }
     json_decref(faults);
-    sodium_memzero(config, sizeof *config); /* it holds the key */
-    free(config);
     return count == 0 ? DONE : REFUSED;
 }
 

@@ -142,7 +142,7 @@ static void join_watch(struct node *n, struct actions *out)
         node_note(n, out, NOTE_LEASE_LAPSED, "", since, 0);
         node_rejoin(n);
     }
-    if (n->joined || !n->link_up || n->in_flight)
+    if (n->joined || !n->link_up || n->in_flight || n->farewells > 0)
         return;
     for (unsigned b = 0; b < n->config.buckets; b++)
         if (class_claims((enum bucket_class)n->applied.class_of[b]))
@@ -187,6 +187,7 @@ static void leave_watch(struct node *n)
     if (instant_before(n->now, n->drain_by) && !drained)
         return;
     n->farewells = FAREWELLS + 1;
+    n->joined = false; /* for good: who has said farewell never claims again */
     node_yield(n);
     node_urgent(n);
 }

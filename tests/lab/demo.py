@@ -264,6 +264,10 @@ def judge(s):
     print()
     for fault in faults:
         print(f"FAULT: {fault}")
+    stood = s["cluster"].segment.run.stalls(0)
+    if faults and stood:
+        print(f"(The machine itself stood still {len(stood)} times, for up to {max(stood):.2f} s: "
+              "if that may be why, run it again.)")
     print("The main job failed." if faults else
           "Every address was served, by one node at a time, through death and return.")
     return not faults
@@ -281,6 +285,7 @@ def main():
     try:
         with Run(options.bindir) as run:
             run.binary("ipclusterd")
+            run.stalls(0)
             if not plain:
                 sys.stdout.write("\x1b[?25l")
             return 0 if judge(story(run, plain)) else 1

@@ -138,6 +138,9 @@ def idle(run):
 
 def show(figures):
     for part, f in figures.items():
+        if f.get("machine_stood_still_ms"):
+            print(f"({part}: the machine stood still for up to "
+                  f"{max(f['machine_stood_still_ms'])} ms meanwhile)")
         if part in ("death", "fast"):
             print(f"outage at host death, {f['timing']['interval']}/{f['timing']['dead_after']}: "
                   f"median {f['median_ms']} ms, worst {f['worst_ms']} ms over {f['runs']} runs; "
@@ -165,14 +168,18 @@ def main():
     exit_on_signals()
     try:
         with Run(options.bindir) as run:
+            run.stalls(0)
             for part in parts:
                 print(f"{part} ...", flush=True)
+                began = time.monotonic()
                 figures[part] = {
                     "death": lambda: death(run, options.runs, Timing(), "death"),
                     "fast": lambda: death(run, options.runs, FAST, "fast"),
                     "drain": lambda: drain(run, options.drains),
                     "idle": lambda: idle(run),
                 }[part]()
+                figures[part]["machine_stood_still_ms"] = [round(s * 1000)
+                                                           for s in run.stalls(began)]
     except Failure as failure:
         print(f"measure: {failure}", file=sys.stderr)
         return 1
