@@ -47,7 +47,7 @@ coverage:
 		{ $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(unit_tests) $(sim_tests)' || \
 			echo 'coverage: a test has failed; what the tests reached is counted all the same'; }
 	cd build-coverage && gcovr --root '$(abs_srcdir)' --filter '$(abs_srcdir)/src/core/' \
-		--object-directory . --sort-uncovered --fail-under-line $(COVERAGE_MIN)
+		--sort-uncovered --fail-under-line $(COVERAGE_MIN) src/core
 
 FUZZ_SECONDS = 20
 if ENABLE_FUZZERS

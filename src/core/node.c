@@ -144,9 +144,11 @@ static void join_watch(struct node *n, struct actions *out)
     }
     if (n->joined || !n->link_up || n->in_flight || n->farewells > 0)
         return;
-    for (unsigned b = 0; b < n->config.buckets; b++)
-        if (class_claims((enum bucket_class)n->applied.class_of[b]))
-            return; /* a lapsed claim has to leave the kernel first */
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        enum bucket_class applied = (enum bucket_class)n->applied.class_of[b];
+        if (class_claims(applied) || applied == CLASS_RELEASE)
+            return; /* what a new lease would wake has to leave the kernel first */
+    }
     bool heard_all = n->met && n->agreed && !instant_before(n->now, n->listen_until);
     if (!heard_all && instant_before(n->now, n->join_at))
         return;

@@ -30,8 +30,8 @@ enum kind { KIND_NONE, KIND_HTTP_LISTEN, KIND_STREAM_LISTEN, KIND_UDP, KIND_HTTP
 
 struct conn {
     enum kind kind;
-    uint16_t got;        /* bytes in `input` */
-    size_t sent, total;  /* of an HTTP answer */
+    uint16_t got;       /* bytes in `input` */
+    size_t sent, total; /* of an HTTP answer */
     char input[INPUT_MAX];
 };
 
@@ -189,8 +189,11 @@ static void udp_step(int fd)
     for (;;) {
         struct sockaddr_storage from;
         struct iovec iov = {.iov_base = in, .iov_len = sizeof(in)};
-        struct msghdr m = {.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov,
-                           .msg_iovlen = 1, .msg_control = control,
+        struct msghdr m = {.msg_name = &from,
+                           .msg_namelen = sizeof(from),
+                           .msg_iov = &iov,
+                           .msg_iovlen = 1,
+                           .msg_control = control,
                            .msg_controllen = sizeof(control)};
         ssize_t n = recvmsg(fd, &m, 0);
 
@@ -254,12 +257,23 @@ int main(int argc, char **argv)
             int fd = events[i].data.fd;
 
             switch (conns[fd].kind) {
-            case KIND_HTTP_LISTEN: accept_all(fd, KIND_HTTP); break;
-            case KIND_STREAM_LISTEN: accept_all(fd, KIND_STREAM); break;
-            case KIND_UDP: udp_step(fd); break;
-            case KIND_HTTP: http_step(fd); break;
-            case KIND_STREAM: stream_step(fd); break;
-            case KIND_NONE: break;
+            case KIND_HTTP_LISTEN:
+                accept_all(fd, KIND_HTTP);
+                break;
+            case KIND_STREAM_LISTEN:
+                accept_all(fd, KIND_STREAM);
+                break;
+            case KIND_UDP:
+                udp_step(fd);
+                break;
+            case KIND_HTTP:
+                http_step(fd);
+                break;
+            case KIND_STREAM:
+                stream_step(fd);
+                break;
+            case KIND_NONE:
+                break;
             }
         }
     }

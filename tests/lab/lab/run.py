@@ -151,11 +151,12 @@ class Run:
         return path
 
     def tool(self, name):
-        """The lab's own server or client, compiled once in a run."""
+        """A program of the lab (NAME.c, or all of NAME/), compiled once in a run."""
         if name not in self._tools:
             out = self.directory / name
+            parts = sorted((SOURCES / name).glob("*.c")) or [SOURCES / f"{name}.c"]
             command([os.environ.get("CC", "cc").split()[0], "-std=gnu17", "-O2", "-o", out,
-                     SOURCES / f"{name}.c"], timeout=120)
+                     *parts], timeout=120)
             self._tools[name] = out
         return self._tools[name]
 
