@@ -126,7 +126,7 @@ void node_facts(struct node *n)
 
 void node_rejoin(struct node *n)
 {
-    n->joined = n->leased = n->met = n->agreed = n->renewing = false;
+    n->joined = n->leased = n->met = n->agreed = false;
     n->listen_until = instant_add(n->now, 2 * n->config.interval);
     n->join_at = instant_add(n->now, 2 * n->config.dead_after);
     n->view_sequence = n->sequence + 1; /* agreement has to be earned anew */
@@ -158,7 +158,7 @@ static void join_watch(struct node *n, struct actions *out)
         instant hold = instant_add(n->now, n->config.orphan_after);
         n->hold_until[b] = instant_max(n->hold_until[b], hold);
     }
-    node_renew(n, out);
+    n->tick_at = n->now; /* tells it, and starts the lease */
     node_urgent(n);
 }
 
@@ -216,7 +216,7 @@ static instant deadline_make(const struct node *n)
         return INSTANT_NEVER;
     instant d = instant_min(n->tick_at, node_count_due(n));
     d = instant_min(d, n->hold_end);
-    if (n->urgent_left > 0 && n->budget > 0 && !n->in_flight && !n->renewing)
+    if (n->urgent_left > 0 && n->budget > 0 && !n->in_flight)
         d = instant_min(d, n->urgent_at);
     if (n->joined)
         d = instant_min(d, n->lease_until);

@@ -49,8 +49,6 @@ struct node {
     instant urgent_at; /* the next other one, if urgent_left */
     unsigned urgent_left, budget;
     instant said_at;
-    bool renewing; /* a renewal is on its way: nothing is told before it is in */
-    bool tick_due; /* the regular heartbeat waits for it */
     size_t ack_cursor, entry_cursor;
     struct heartbeat in, out;
     uint8_t plain[DATAGRAM_MAX], datagram[DATAGRAM_MAX];

@@ -165,40 +165,34 @@ static void send(struct node *n, struct actions *out)
 }
 
 /*
- * The lease is renewed before the heartbeat that tells of our life, and the
- * heartbeat waits until the kernel has confirmed it: so the lease always ends
- * before anybody can evict us (S3), however long a commit takes.
+ * The lease is renewed right after the heartbeat has been sent, never before:
+ * then it outlives what the others heard last by no more than one commit,
+ * and ends before anybody can evict us (S3). A shell that was stalled between
+ * the two does not renew.
  */
-static bool tick(struct node *n, struct actions *out)
-{
-    if (instant_before(n->now, n->tick_at))
-        return n->tick_due && !n->renewing;
-    instant next = instant_add(n->tick_at, n->config.interval);
-    bool behind = !instant_before(n->now, next);
-    n->tick_at = behind ? instant_add(n->now, n->config.interval) : next;
-    n->budget = BUDGET_PER_TICK;
-    n->tick_due = true;
-    if (n->joined && !n->renewing)
-        node_renew(n, out);
-    return !n->renewing;
-}
-
 void node_say(struct node *n, struct actions *out)
 {
-    bool regular = tick(n, out);
+    bool tick = !instant_before(n->now, n->tick_at);
+    if (tick) {
+        instant next = instant_add(n->tick_at, n->config.interval);
+        bool behind = !instant_before(n->now, next);
+        n->tick_at = behind ? instant_add(n->now, n->config.interval) : next;
+        n->budget = BUDGET_PER_TICK;
+    }
     /* News of a plan that is on its way are told when it is in. */
-    bool urgent = n->urgent_left > 0 && n->budget > 0 && !n->in_flight && !n->renewing &&
+    bool urgent = n->urgent_left > 0 && n->budget > 0 && !n->in_flight &&
                   !instant_before(n->now, n->urgent_at);
-    if (!regular && !urgent)
+    if (!tick && !urgent)
         return;
     send(n, out);
+    if (tick && n->joined)
+        node_renew(n, out);
     if (n->urgent_left > 0 && !n->in_flight) {
         n->urgent_left--;
         /* Spaced, so that one burst of loss does not take all: 1/20, 1/5. */
         usec pause = n->urgent_left > 1 ? n->config.interval / 20 : n->config.interval / 5;
         n->urgent_at = instant_add(n->now, pause);
     }
-    if (!regular)
+    if (!tick)
         n->budget--;
-    n->tick_due = false;
 }

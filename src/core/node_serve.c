@@ -206,7 +206,6 @@ void node_renew(struct node *n, struct actions *out)
 {
     n->lease_before = n->lease_until;
     n->lease_until = instant_add(n->now, n->config.lease);
-    n->renewing = true;
     out->item[out->count++].kind = ACTION_RENEW;
 }
 
@@ -243,7 +242,6 @@ static void applied_note(struct node *n, struct actions *out)
 void node_applied(struct node *n, uint64_t generation, int error, struct actions *out)
 {
     if (generation == 0) {
-        n->renewing = false;
         if (error != 0) {
             n->lease_until = n->lease_before;
             commit_failed(n, error, out);

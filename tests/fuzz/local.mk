@@ -12,10 +12,9 @@ fuzz_targets += %D%/fuzz_control
 tests_fuzz_fuzz_control_SOURCES = %D%/fuzz_control.c
 tests_fuzz_fuzz_control_LDADD = libio.a libcore.a $(io_LIBS) $(core_LIBS)
 tests_fuzz_fuzz_control_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-EXTRA_DIST += %D%/corpus/fuzz_control
 
 fuzz_targets += %D%/fuzz_node
-tests_fuzz_fuzz_node_SOURCES = %D%/fuzz_node.c
+tests_fuzz_fuzz_node_SOURCES = %D%/fuzz_node.c tests/unit/rig.c
 tests_fuzz_fuzz_node_LDADD = libio.a libcore.a $(io_LIBS) $(core_LIBS)
 tests_fuzz_fuzz_node_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
@@ -28,28 +27,3 @@ fuzz_targets += %D%/fuzz_wire
 tests_fuzz_fuzz_wire_SOURCES = %D%/fuzz_wire.c
 tests_fuzz_fuzz_wire_LDADD = libio.a libcore.a $(io_LIBS) $(core_LIBS)
 tests_fuzz_fuzz_wire_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-
-fuzz_targets += %D%/fuzz_wire
-tests_fuzz_fuzz_wire_SOURCES = \
-	%D%/fuzz_wire.c \
-	src/core/buf.c \
-	src/core/seal.c \
-	src/core/wire.c
-tests_fuzz_fuzz_wire_LDADD = $(core_LIBS)
-tests_fuzz_fuzz_wire_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-EXTRA_DIST += %D%/corpus/fuzz_wire
-
-fuzz_targets += %D%/fuzz_seal
-tests_fuzz_fuzz_seal_SOURCES = \
-	%D%/fuzz_seal.c \
-	src/core/buf.c \
-	src/core/seal.c
-tests_fuzz_fuzz_seal_LDADD = $(core_LIBS)
-tests_fuzz_fuzz_seal_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-EXTRA_DIST += %D%/corpus/fuzz_seal
-
-fuzz_targets += %D%/fuzz_node
-tests_fuzz_fuzz_node_SOURCES = %D%/fuzz_node.c tests/unit/rig.c
-tests_fuzz_fuzz_node_LDADD = libcore.a $(core_LIBS)
-tests_fuzz_fuzz_node_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-EXTRA_DIST += %D%/corpus/fuzz_node

@@ -2,14 +2,14 @@
 
     python3 -m pytest tests/lab [--bindir DIR] [--rounds N] [-k NAME]
 
-One run of the lab for all tests, a segment with a client for three nodes and one for five. Tests
-that say `three` or `five` share those clusters: each gets one that is whole and agreed, and may do
-to it what it wants. A test that fails has the nodes' logs in its report; the next test gets a new
-cluster then.
+One run of the lab for all tests, a segment with a client for three nodes and one for five.
+Tests that say `three` or `five` share those clusters: each gets one that is whole and agreed, and
+may do to it what it wants. A test that fails has the nodes' logs in its report; the next test gets
+a new cluster then.
 
 What is tested here are times of milliseconds. If a test fails and the machine itself stood still
-meanwhile (no CPU time for a real-time process for STALL seconds or more), it says nothing: it is run
-again, and that is told.
+meanwhile (no CPU time for a real-time process for STALL seconds or more), it says nothing: it is
+run again, and that is told.
 """
 
 import sys

@@ -3,11 +3,11 @@
 
     demo.py [--bindir DIR] [--plain]
 
-Makes three hosts and a client in network namespaces on a bridge that learns as a switch does, starts
-ipclusterd and real servers on the hosts, and sends requests from 256 addresses, half of them IPv6.
-Draws what the client sees; without a terminal it prints lines. Exit 0 if the cluster did its job:
-every address served before, after and between, failures only in the second after the death, no
-connection to a survivor broken. Removes all it made, however it ends.
+Makes three hosts and a client in network namespaces on a bridge that learns as a switch does,
+starts ipclusterd and real servers on the hosts, and sends requests from 256 addresses, half of
+them IPv6. Draws what the client sees; without a terminal it prints lines. Exit 0 if the cluster
+did its job: every address served before, after and between, failures only in the second after the
+death, no connection to a survivor broken. Removes all it made, however it ends.
 """
 
 import argparse

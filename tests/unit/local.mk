@@ -293,6 +293,5 @@ unit_tests += %D%/test_clusterctl
 tests_unit_test_clusterctl_SOURCES = \
 	%D%/test_clusterctl.c \
 	$(ctl_sources) \
-	%D%/ctl_canned.c \
-	%D%/ctl_client.c
+	%D%/ctl_canned.c
 tests_unit_test_clusterctl_LDADD = $(CMOCKA_LIBS) $(io_LIBS)

@@ -59,7 +59,8 @@ class Traffic:
         self._unread = 0
         listing = host.run.directory / f"sources-{id(self):x}"
         listing.write_text("".join(a + "\n" for a in self.sources), encoding="ascii")
-        argv = [*host.run.promptly, host.run.tool("client"), "--sources", listing, "--deadline", deadline * 1000,
+        argv = [*host.run.promptly, host.run.tool("client"), "--sources", listing,
+                "--deadline", deadline * 1000,
                 "--http", ports[0], "--rate", rate, "--stream", ports[1], "--streams", streams,
                 "--line", line * 1000, "--udp", ports[2], "--udp-rate", udp_rate,
                 "--udp-deadline", udp_deadline * 1000]
