@@ -94,6 +94,11 @@ static void vips_check(struct conf_file *f, const struct config *c)
 {
     char label[CONF_LABEL_BYTES];
 
+    if (c->vips * c->buckets > VIP_BUCKETS_MAX)
+        conf_complain(f, "cluster.buckets",
+                      "%u buckets for each of %zu virtual addresses are more than %d: the kernel "
+                      "could not change them within a lease; take fewer buckets",
+                      (unsigned)c->buckets, c->vips, VIP_BUCKETS_MAX);
     for (size_t i = 0; i < c->vips; i++) {
         for (size_t j = 0; j < i; j++)
             vip_pair_check(f, c, i, j);

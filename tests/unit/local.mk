@@ -295,3 +295,44 @@ tests_unit_test_clusterctl_SOURCES = \
 	$(ctl_sources) \
 	%D%/ctl_canned.c
 tests_unit_test_clusterctl_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_hear
+tests_unit_test_hear_SOURCES = \
+	%D%/test_hear.c \
+	src/core/assign.c \
+	src/core/bucket.c \
+	src/core/buf.c \
+	src/core/member.c \
+	src/core/node.c \
+	src/core/node_hear.c \
+	src/core/node_say.c \
+	src/core/node_serve.c \
+	src/core/node_view.c \
+	src/core/plan.c \
+	src/core/roster.c \
+	src/core/seal.c \
+	src/core/status.c \
+	src/core/wire.c \
+	%D%/rig.c
+tests_unit_test_hear_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_member
+tests_unit_test_member_SOURCES = \
+	%D%/test_member.c \
+	src/core/assign.c \
+	src/core/buf.c \
+	src/core/member.c \
+	src/core/seal.c \
+	src/core/wire.c
+tests_unit_test_member_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_roster
+tests_unit_test_roster_SOURCES = \
+	%D%/test_roster.c \
+	src/core/assign.c \
+	src/core/buf.c \
+	src/core/member.c \
+	src/core/roster.c \
+	src/core/seal.c \
+	src/core/wire.c
+tests_unit_test_roster_LDADD = $(CMOCKA_LIBS) $(core_LIBS)

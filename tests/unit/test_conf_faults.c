@@ -92,6 +92,12 @@ static const struct fault_case {
     {VIP_WITH("mac = \"00:00:00:00:00:00\";"),
      {"F:4: vips[0].mac: \"00:00:00:00:00:00\" is no MAC"}},
     {VIP_WITH("mac = \"2:bf:0:0:0:1\";"), {"F:4: vips[0].mac: \"2:bf:0:0:0:1\" is no MAC address"}},
+    {CLUSTER_WITH("buckets = 4096;") "vips = ({ address = \"192.0.2.1\"; interface = \"a\"; },"
+                                     " { address = \"192.0.2.2\"; interface = \"a\"; },"
+                                     " { address = \"192.0.2.3\"; interface = \"a\"; },"
+                                     " { address = \"192.0.2.4\"; interface = \"a\"; },"
+                                     " { address = \"192.0.2.5\"; interface = \"a\"; });",
+     {"F:2: cluster.buckets: 4096 buckets for each of 5 virtual addresses are more than 16384"}},
     {VIP_WITH("mode = \"hub\";"),
      {"F:4: vips[0].mode: \"hub\" is not known; available: \"shared\", \"interface\""}},
     {BASE "vips = ({ address = \"192.0.2.1/33\"; interface = \"a\"; });",
