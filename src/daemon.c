@@ -20,7 +20,7 @@
 #include "io/state.h"
 
 enum {
-    EXIT_GRACE_MS = 10,     /* for the reply to `clusterctl leave` */
+    EXIT_GRACE_MS = 10,        /* for the reply to `clusterctl leave` */
     LEAVE_PATIENCE_MS = 10000, /* beyond stop_drain, for the core to say EXIT */
 };
 
@@ -183,8 +183,8 @@ void daemon_leave(struct daemon *d)
     d->leaving = true;
     log_info("daemon", "leaving the cluster");
     notify_send(NOTIFY_STOPPING, "leaving the cluster");
-    watch_at(d->exit_alarm, instant_add(loop_now(), d->config.stop_drain +
-                                                        LEAVE_PATIENCE_MS * USEC_PER_MS));
+    watch_at(d->exit_alarm,
+             instant_add(loop_now(), d->config.stop_drain + LEAVE_PATIENCE_MS * USEC_PER_MS));
     daemon_step(d, &(struct event){.kind = EVENT_LEAVE});
 }
 
@@ -230,7 +230,7 @@ static int watches_start(struct daemon *d)
         {SIGUSR1, signal_dump},
     };
     static_assert(sizeof signals / sizeof *signals <=
-                      sizeof ((struct daemon *)0)->signal_watch / sizeof(struct watch *),
+                      sizeof((struct daemon *)0)->signal_watch / sizeof(struct watch *),
                   "room for every signal");
     int rc = loop_open(&d->loop);
     signal(SIGPIPE, SIG_IGN);

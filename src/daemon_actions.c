@@ -101,8 +101,7 @@ int daemon_count_start(struct daemon *d)
     int rc = conntrack_open(&d->conntrack);
     if (rc < 0)
         return rc;
-    return loop_readable(d->loop, conntrack_fd(d->conntrack), count_readable, d,
-                         &d->count_watch);
+    return loop_readable(d->loop, conntrack_fd(d->conntrack), count_readable, d, &d->count_watch);
 }
 
 void daemon_count_stop(struct daemon *d)

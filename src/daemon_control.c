@@ -86,8 +86,8 @@ static int ops_control(void *arg, enum control_verb verb, const char *member, ch
     int rc = control_check(d, verb, member, why);
     if (rc < 0)
         return rc;
-    daemon_step(d, &(struct event){.kind = EVENT_CONTROL,
-                                   .control = {.verb = verb, .member = member}});
+    daemon_step(
+        d, &(struct event){.kind = EVENT_CONTROL, .control = {.verb = verb, .member = member}});
     return 0;
 }
 
@@ -120,7 +120,8 @@ const struct ctl_ops daemon_ctl_ops = {
 
 static void dump_member(const struct status_member *m)
 {
-    log_info("status", "member %s%s: %s%s%s, weight %u, incarnation %" PRIu32 ", %u buckets, "
+    log_info("status",
+             "member %s%s: %s%s%s, weight %u, incarnation %" PRIu32 ", %u buckets, "
              "%u claimed, %u lingering, heard %" PRId64 " ms ago",
              m->name, m->self ? " (self)" : "", member_state_name(m->state),
              m->draining ? ", draining" : "", m->healthy ? "" : ", unhealthy", m->weight,
@@ -134,8 +135,9 @@ static void dump_vip(struct daemon *d, size_t i)
     struct nft_counters p;
     if (nft_counters(d->nft, i, &p) < 0)
         p = (struct nft_counters){0};
-    log_info("status", "vip %s on %s: packets accepted %" PRIu64 ", foreign %" PRIu64
-             ", orphaned %" PRIu64 ", forwarded %" PRIu64,
+    log_info("status",
+             "vip %s on %s: packets accepted %" PRIu64 ", foreign %" PRIu64 ", orphaned %" PRIu64
+             ", forwarded %" PRIu64,
              address_text(&d->config.vip[i].address, address, sizeof address),
              d->config.vip[i].interface, p.accepted, p.foreign, p.orphan_reset, p.forwarded);
 }
@@ -145,11 +147,14 @@ void daemon_dump(struct daemon *d)
     const struct status *s = daemon_status(d);
     if (s == NULL)
         return;
-    log_info("status", "node %s of cluster %s: %s, %s, view %016" PRIx64 ", up %" PRId64 " s, "
-             "lease %" PRId64 " ms", s->node, s->cluster, node_state_name(s->state),
+    log_info("status",
+             "node %s of cluster %s: %s, %s, view %016" PRIx64 ", up %" PRId64 " s, "
+             "lease %" PRId64 " ms",
+             s->node, s->cluster, node_state_name(s->state),
              s->converged ? "converged" : "not converged", s->view, s->uptime / USEC_PER_S,
              s->lease_left / USEC_PER_MS);
-    log_info("status", "buckets %u: %u owned, %u lingering, %u orphaned; take-overs %" PRIu64
+    log_info("status",
+             "buckets %u: %u owned, %u lingering, %u orphaned; take-overs %" PRIu64
              ", unowned %" PRId64 " ms, contested %" PRId64 " ms, failing commits in a row %u",
              s->buckets, s->owned, s->lingering, s->orphaned, s->takeovers,
              s->unowned / USEC_PER_MS, s->contested / USEC_PER_MS, s->apply_failures);

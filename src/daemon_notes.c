@@ -23,9 +23,8 @@ static const struct {
     [NOTE_STARTED] = {LOG_LEVEL_INFO, "started as incarnation {n}"},
     [NOTE_STATE] = {LOG_LEVEL_INFO, "this node is {ns} (was {os})"},
     [NOTE_MEMBER_ALIVE] = {LOG_LEVEL_INFO, "{m} is alive (incarnation {n})"},
-    [NOTE_MEMBER_SUSPECT] = {LOG_LEVEL_WARN,
-                             "{m} is silent to this node for {nt}, others hear it: "
-                             "check the path from it to here"},
+    [NOTE_MEMBER_SUSPECT] = {LOG_LEVEL_WARN, "{m} is silent to this node for {nt}, others hear it: "
+                                             "check the path from it to here"},
     [NOTE_MEMBER_DEAD] = {LOG_LEVEL_WARN, "{m} is dead: nobody has heard it for {nt}"},
     [NOTE_MEMBER_LEFT] = {LOG_LEVEL_INFO, "{m} has left"},
     [NOTE_MEMBER_FORGOTTEN] = {LOG_LEVEL_INFO, "{m} is off the roster"},

@@ -19,10 +19,10 @@
 #include "loop.h"
 
 enum {
-    EVENTS_KEPT = 1000,   /* notes in the event list */
-    QUEUE_MAX = 8,        /* answers of one list of actions */
-    DATAGRAM_BATCH = 32,  /* datagrams of one link per wake-up */
-    ANNOUNCEMENTS = 3,    /* of each VIP, one second apart */
+    EVENTS_KEPT = 1000,  /* notes in the event list */
+    QUEUE_MAX = 8,       /* answers of one list of actions */
+    DATAGRAM_BATCH = 32, /* datagrams of one link per wake-up */
+    ANNOUNCEMENTS = 3,   /* of each VIP, one second apart */
 };
 
 /* A note and when it came. */
@@ -41,8 +41,8 @@ struct streak {
 struct repair {
     struct watch *alarm;
     instant looked, made; /* last; `made` if there was something to repair */
-    usec wait;         /* least distance to the next look */
-    unsigned in_a_row; /* without a quiet spell in between */
+    usec wait;            /* least distance to the next look */
+    unsigned in_a_row;    /* without a quiet spell in between */
 };
 
 /* The heartbeat sockets and their watches. */
@@ -99,10 +99,10 @@ struct daemon {
     bool stepping;
     struct actions actions;
 
-    struct plan plan; /* as last put into the kernel */
+    struct plan plan;               /* as last put into the kernel */
     struct conntrack_counts counts; /* of the last count that ended */
-    bool counting;       /* one is under way */
-    bool count_outdated; /* another was asked for since it began */
+    bool counting;                  /* one is under way */
+    bool count_outdated;            /* another was asked for since it began */
 
     struct daemon_event events[EVENTS_KEPT]; /* a ring */
     uint64_t events_seen;
@@ -135,8 +135,8 @@ void daemon_exit_soon(struct daemon *d);
 
 /* Logs a fault and keeps the sentence for the one who started or asked us.
  * Returns `rc`. */
-__attribute__((format(printf, 4, 5)))
-int daemon_fail(struct daemon *d, int rc, const char *subsystem, const char *format, ...);
+__attribute__((format(printf, 4, 5))) int
+daemon_fail(struct daemon *d, int rc, const char *subsystem, const char *format, ...);
 
 /* daemon_start.c */
 

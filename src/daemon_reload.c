@@ -69,8 +69,7 @@ static bool vips_differ(const struct config *a, const struct config *b)
 
 static bool udp_differs(const struct config *a, const struct config *b)
 {
-    return a->port != b->port || a->heartbeat_links != b->heartbeat_links ||
-           a->peers != b->peers ||
+    return a->port != b->port || a->heartbeat_links != b->heartbeat_links || a->peers != b->peers ||
            memcmp(a->heartbeat_link, b->heartbeat_link, sizeof a->heartbeat_link) != 0 ||
            memcmp(&a->group, &b->group, sizeof a->group) != 0 ||
            memcmp(a->peer, b->peer, a->peers * sizeof *a->peer) != 0;
@@ -92,8 +91,10 @@ static int reload_open(struct daemon *d, struct reload *r)
     if (r->vips_differ) {
         int rc = vipset_open(&r->vipset, d->rtnl, &r->config, r->place, missing);
         if (rc < 0 && missing[0] != '\0') {
-            snprintf(r->why, WHY_BYTES, "vips: there is no interface %s: create it, or name one "
-                     "of `ip link`", missing);
+            snprintf(r->why, WHY_BYTES,
+                     "vips: there is no interface %s: create it, or name one "
+                     "of `ip link`",
+                     missing);
             return rc;
         }
         if (rc < 0)

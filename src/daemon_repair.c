@@ -62,8 +62,10 @@ static void rules_repair(void *arg, int number)
         return;
     }
     if (repair_is_told(&d->rules_repair))
-        log_warn("nft", "our rules were changed or deleted by somebody else: put back (%u times); "
-                 "keep other tools off the tables named ipclusterd", d->rules_repair.in_a_row);
+        log_warn("nft",
+                 "our rules were changed or deleted by somebody else: put back (%u times); "
+                 "keep other tools off the tables named ipclusterd",
+                 d->rules_repair.in_a_row);
 }
 
 static void rules_changed(void *arg, int number)
@@ -104,8 +106,10 @@ static void links_repair(void *arg, int number)
     if (repaired == 0)
         return;
     if (repair_is_told(&d->links_repair))
-        log_warn("vip", "addresses or MACs of the VIPs were removed by somebody else: put back "
-                 "(%u times)", d->links_repair.in_a_row);
+        log_warn("vip",
+                 "addresses or MACs of the VIPs were removed by somebody else: put back "
+                 "(%u times)",
+                 d->links_repair.in_a_row);
     daemon_announce(d);
 }
 

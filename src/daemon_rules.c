@@ -96,8 +96,7 @@ static int table_list(struct daemon *d, char *family, struct evbuffer *out, char
     size_t before = evbuffer_get_length(out);
     int rc = nft_spawn(family, &pid, &fd);
     if (rc < 0) {
-        snprintf(why, WHY_BYTES, "cannot run nft: %s: install the package nftables",
-                 strerror(-rc));
+        snprintf(why, WHY_BYTES, "cannot run nft: %s: install the package nftables", strerror(-rc));
         return rc;
     }
     rc = text_collect(d, fd, out);

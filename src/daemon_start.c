@@ -55,8 +55,8 @@ static int start_claims(struct daemon *d)
     char why[256];
     int rc = state_prepare(d->config.state_dir);
     if (rc < 0)
-        return daemon_fail(d, rc, "state", "cannot use node.state_dir %s: %s",
-                           d->config.state_dir, strerror(-rc));
+        return daemon_fail(d, rc, "state", "cannot use node.state_dir %s: %s", d->config.state_dir,
+                           strerror(-rc));
     rc = instance_claim(&d->instance, d->config.state_dir, LOCK_DIR, why);
     return rc < 0 ? daemon_fail(d, rc, "daemon", "%s", why) : 0;
 }
@@ -69,10 +69,9 @@ static int datagram_size(struct daemon *d, const struct config *c, uint16_t *out
         struct rtnl_link link;
         int rc = rtnl_link_get(d->rtnl, c->heartbeat_link[i], &link);
         if (rc < 0)
-            return daemon_fail(d, rc, "heartbeat",
-                               "heartbeat.interface %s: %s: name an interface of `ip link`",
-                               c->heartbeat_link[i],
-                               rc == -ENODEV ? "there is none of this name" : strerror(-rc));
+            return daemon_fail(
+                d, rc, "heartbeat", "heartbeat.interface %s: %s: name an interface of `ip link`",
+                c->heartbeat_link[i], rc == -ENODEV ? "there is none of this name" : strerror(-rc));
         if (link.mtu < least)
             least = link.mtu;
     }
@@ -126,7 +125,8 @@ static int start_sockets(struct daemon *d)
     if (rc < 0)
         return daemon_fail(d, rc, "conntrack",
                            "cannot open connection tracking (%s): the kernel needs "
-                           "nf_conntrack_netlink", strerror(-rc));
+                           "nf_conntrack_netlink",
+                           strerror(-rc));
     rc = links_open(d, c, &d->links);
     if (rc < 0)
         return daemon_fail(d, rc, "udp", "cannot open heartbeat port %u: %s", c->port,
@@ -168,7 +168,8 @@ static int start_kernel(struct daemon *d)
     memset(d->plan.class_of, CLASS_LINGER, d->plan.buckets);
     rc = nft_apply(d->nft, &d->plan);
     if (rc < 0)
-        return daemon_fail(d, rc, "nft", "the kernel refuses our rules (%s): it needs nf_tables "
+        return daemon_fail(d, rc, "nft",
+                           "the kernel refuses our rules (%s): it needs nf_tables "
                            "with inet and netdev families, nft_fwd_netdev and nf_conntrack",
                            nft_reason(d, rc));
     rc = vipset_apply(d->vipset, &repaired);
@@ -191,9 +192,10 @@ int daemon_start(struct daemon *d)
             return rc;
         }
     }
-    log_info("daemon", "ipclusterd %s: node %s of cluster %s, %zu virtual addresses, "
-             "%" PRIu16 " buckets", PACKAGE_VERSION, d->config.node, d->config.cluster,
-             d->config.vips, d->config.buckets);
+    log_info("daemon",
+             "ipclusterd %s: node %s of cluster %s, %zu virtual addresses, "
+             "%" PRIu16 " buckets",
+             PACKAGE_VERSION, d->config.node, d->config.cluster, d->config.vips, d->config.buckets);
     return 0;
 }
 
@@ -205,8 +207,10 @@ static void kernel_give_back(struct daemon *d)
     for (int i = 0; i < CLEAR_TRIES && rc < 0; i++)
         rc = vipset_clear(d->vipset);
     if (rc < 0) {
-        log_error("vip", "cannot remove the VIPs (%s): our rules stay, so that this host does not "
-                  "answer for them; the next start cleans up", strerror(-rc));
+        log_error("vip",
+                  "cannot remove the VIPs (%s): our rules stay, so that this host does not "
+                  "answer for them; the next start cleans up",
+                  strerror(-rc));
         return;
     }
     for (int i = 0; i < CLEAR_TRIES; i++) {
@@ -214,8 +218,10 @@ static void kernel_give_back(struct daemon *d)
         if (rc == 0)
             return;
     }
-    log_error("nft", "cannot delete our tables (%s): nft delete table inet ipclusterd; "
-              "nft delete table netdev ipclusterd", strerror(-rc));
+    log_error("nft",
+              "cannot delete our tables (%s): nft delete table inet ipclusterd; "
+              "nft delete table netdev ipclusterd",
+              strerror(-rc));
 }
 
 void daemon_stop(struct daemon *d)

@@ -33,7 +33,8 @@ static void usage(FILE *out)
           "  -n       print what would be put into the kernel, touch nothing\n"
           "  -d       log debug lines too\n"
           "  -V       print the version\n"
-          "  -h       print this\n", out);
+          "  -h       print this\n",
+          out);
 }
 
 /* Returns -1 to go on, or an exit status. */

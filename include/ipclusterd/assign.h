@@ -28,15 +28,15 @@ struct assign_member {
 /* The tables, and room to compute them in. */
 struct assign {
     unsigned buckets;
-    int16_t home[BUCKETS_MAX];  /* index into the members, or ASSIGN_NOBODY */
+    int16_t home[BUCKETS_MAX]; /* index into the members, or ASSIGN_NOBODY */
     int16_t owner[BUCKETS_MAX];
 
-    uint32_t share[MEMBERS_MAX];      /* buckets that a member may take */
+    uint32_t share[MEMBERS_MAX];       /* buckets that a member may take */
     uint32_t heap_at[MEMBERS_MAX + 1]; /* its part of `heap` */
     uint32_t heap_count[MEMBERS_MAX];
-    uint16_t heap[BUCKETS_MAX];       /* buckets that it holds, worst first */
-    uint16_t queue[BUCKETS_MAX];      /* buckets without a member */
-    int16_t asked[BUCKETS_MAX];       /* the last member that a bucket asked */
+    uint16_t heap[BUCKETS_MAX];  /* buckets that it holds, worst first */
+    uint16_t queue[BUCKETS_MAX]; /* buckets without a member */
+    int16_t asked[BUCKETS_MAX];  /* the last member that a bucket asked */
 };
 
 /* The hash of a member's name within a cluster. */

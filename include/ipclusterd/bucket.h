@@ -20,14 +20,14 @@
 
 /* What one bucket's step depends on. */
 struct bucket_view {
-    bool mine;          /* the owner table gives it to this node */
-    bool granted;       /* all the living agree on the view and none claims it */
-    bool yield;         /* another claims it too, and goes first */
-    bool owner_claims;  /* its owner, another node, claims it */
-    bool owner_ready;   /* its owner, another node, is prepared for it */
-    bool others_flows;  /* a living member claims it or lingers on it */
-    bool holding;       /* a member that may have its flows died lately */
-    bool flows;         /* this node has, or may have, flows of it */
+    bool mine;         /* the owner table gives it to this node */
+    bool granted;      /* all the living agree on the view and none claims it */
+    bool yield;        /* another claims it too, and goes first */
+    bool owner_claims; /* its owner, another node, claims it */
+    bool owner_ready;  /* its owner, another node, is prepared for it */
+    bool others_flows; /* a living member claims it or lingers on it */
+    bool holding;      /* a member that may have its flows died lately */
+    bool flows;        /* this node has, or may have, flows of it */
 };
 
 enum bucket_class bucket_next(enum bucket_class now, const struct bucket_view *v);

@@ -21,10 +21,10 @@ enum vip_orphans { ORPHANS_RESET, ORPHANS_DROP, ORPHANS_MAX };
 /* One virtual address. */
 struct vip_config {
     struct address address;
-    uint8_t prefix;                     /* length: 0..32 or 0..128 */
+    uint8_t prefix; /* length: 0..32 or 0..128 */
     char interface[IFNAME_BYTES_MAX + 1];
     enum vip_mode mode;
-    struct mac mac;                     /* the shared MAC; "auto" resolved */
+    struct mac mac; /* the shared MAC; "auto" resolved */
     enum vip_select select;
     bool mask_source_mac;
     bool early_drop;
@@ -36,7 +36,7 @@ struct config {
     /* cluster */
     char cluster[NAME_BYTES_MAX + 1];
     char key_file[PATH_BYTES_MAX + 1];
-    uint8_t key[KEY_BYTES];             /* read from key_file */
+    uint8_t key[KEY_BYTES]; /* read from key_file */
     uint16_t buckets;
     usec forget_after;
 
@@ -47,10 +47,10 @@ struct config {
     char state_dir[PATH_BYTES_MAX + 1];
 
     /* heartbeat */
-    size_t heartbeat_links;             /* >= 1 */
+    size_t heartbeat_links; /* >= 1 */
     char heartbeat_link[HEARTBEAT_LINKS_MAX][IFNAME_BYTES_MAX + 1];
     uint16_t port;
-    struct address group;               /* FAMILY_NONE when only peers are used */
+    struct address group; /* FAMILY_NONE when only peers are used */
     size_t peers;
     struct address peer[PEERS_MAX];
     usec interval, dead_after, lease;

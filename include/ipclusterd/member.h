@@ -28,7 +28,7 @@ struct member {
     uint32_t fallen;      /* highest incarnation with a verdict; 0 none */
     uint32_t accused;     /* highest that anybody called dead */
     uint32_t order;
-    uint16_t flags;       /* HEARTBEAT_FACTS */
+    uint16_t flags; /* HEARTBEAT_FACTS */
     uint16_t weight;
     enum standing standing; /* of `fallen`, when incarnation <= fallen */
     instant since;          /* of that standing */
@@ -45,17 +45,17 @@ struct member {
     uint32_t next_sequence;
     instant next_at;
 
-    uint32_t acked;   /* highest of our sequences that it proved to have heard */
-    uint64_t view;    /* its word */
-    uint16_t said;    /* flags of its last heartbeat */
+    uint32_t acked; /* highest of our sequences that it proved to have heard */
+    uint64_t view;  /* its word */
+    uint16_t said;  /* flags of its last heartbeat */
     uint32_t flows;
     struct bitmap claim, linger;
     struct mac mac;
     struct address address;
 
-    double rtt;        /* us, smoothed */
-    double loss;       /* share of its heartbeats missed, smoothed, 0..1 */
-    unsigned tell;     /* heartbeats that shall still carry it first */
+    double rtt;    /* us, smoothed */
+    double loss;   /* share of its heartbeats missed, smoothed, 0..1 */
+    unsigned tell; /* heartbeats that shall still carry it first */
 };
 
 void member_init(struct member *m, const char *cluster, const char *name);

@@ -18,20 +18,20 @@ struct node_config {
     char name[NAME_BYTES_MAX + 1];
     uint8_t key[KEY_BYTES];
     uint16_t buckets;
-    uint16_t weight;            /* 0..WEIGHT_MAX */
-    uint16_t datagram_max;      /* payload bytes, <= DATAGRAM_MAX */
+    uint16_t weight;       /* 0..WEIGHT_MAX */
+    uint16_t datagram_max; /* payload bytes, <= DATAGRAM_MAX */
     usec interval, dead_after, lease;
     usec orphan_after;
     usec stop_drain;
     usec forget_after;
     uint64_t config_digest;
-    struct mac mac;             /* the NIC's own: forwarded flows come to it */
-    struct address address;     /* told to the others for their status */
+    struct mac mac;         /* the NIC's own: forwarded flows come to it */
+    struct address address; /* told to the others for their status */
 };
 
 enum event_kind {
-    EVENT_START,    /* once, first */
-    EVENT_TIMER,    /* node_deadline() has come */
+    EVENT_START, /* once, first */
+    EVENT_TIMER, /* node_deadline() has come */
     EVENT_DATAGRAM,
     EVENT_LINK,
     EVENT_HEALTH,
@@ -39,7 +39,7 @@ enum event_kind {
     EVENT_APPLIED,
     EVENT_CONTROL,
     EVENT_RELOAD,
-    EVENT_LEAVE,    /* hand over and end */
+    EVENT_LEAVE, /* hand over and end */
     EVENT_MAX
 };
 
@@ -53,7 +53,7 @@ struct event {
             size_t length;
         } datagram;
         struct {
-            bool up;            /* every link of the VIPs can carry traffic */
+            bool up; /* every link of the VIPs can carry traffic */
         } link;
         struct {
             bool healthy;
@@ -93,16 +93,16 @@ enum note_kind {
     NOTE_MEMBER_LEFT,
     NOTE_MEMBER_FORGOTTEN,
     NOTE_MEMBER_DRAINING, /* number: 1 draining, 0 no longer */
-    NOTE_VIEW,           /* number: digest; other: members alive */
-    NOTE_TAKEOVER,       /* number: buckets taken over from `member` */
-    NOTE_HANDOVER,       /* number: buckets claimed, other: buckets released */
-    NOTE_CONVERGED,      /* number: us since the view changed */
-    NOTE_REFUTED,        /* number: our new incarnation */
-    NOTE_LEASE_LAPSED,   /* number: us since the last renewal */
-    NOTE_APPLY_FAILED,   /* number: errno; other: failures in a row */
-    NOTE_REJECTED,       /* number: enum reject; rate-limited; other: count so far */
+    NOTE_VIEW,            /* number: digest; other: members alive */
+    NOTE_TAKEOVER,        /* number: buckets taken over from `member` */
+    NOTE_HANDOVER,        /* number: buckets claimed, other: buckets released */
+    NOTE_CONVERGED,       /* number: us since the view changed */
+    NOTE_REFUTED,         /* number: our new incarnation */
+    NOTE_LEASE_LAPSED,    /* number: us since the last renewal */
+    NOTE_APPLY_FAILED,    /* number: errno; other: failures in a row */
+    NOTE_REJECTED,        /* number: enum reject; rate-limited; other: count so far */
     NOTE_CONFIG_MISMATCH, /* member has another configuration digest */
-    NOTE_NAME_CONFLICT,  /* another node has our name */
+    NOTE_NAME_CONFLICT,   /* another node has our name */
     NOTE_ROSTER_FULL,
     NOTE_MAX
 };

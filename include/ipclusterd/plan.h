@@ -22,20 +22,13 @@
  *
  * OWN, ADOPT and RELEASE act so only under a valid lease; without one they
  * are LINGER. */
-enum bucket_class {
-    CLASS_FOREIGN,
-    CLASS_OWN,
-    CLASS_ADOPT,
-    CLASS_RELEASE,
-    CLASS_LINGER,
-    CLASS_MAX
-};
+enum bucket_class { CLASS_FOREIGN, CLASS_OWN, CLASS_ADOPT, CLASS_RELEASE, CLASS_LINGER, CLASS_MAX };
 
 enum { PLAN_TARGET_NONE = 0xffff };
 
 struct plan {
-    uint64_t generation; /* counts up; APPLIED answers with it */
-    uint16_t buckets;    /* entries used in the arrays below */
+    uint64_t generation;             /* counts up; APPLIED answers with it */
+    uint16_t buckets;                /* entries used in the arrays below */
     uint8_t class_of[BUCKETS_MAX];   /* enum bucket_class */
     uint16_t target_of[BUCKETS_MAX]; /* RELEASE: index into target; else NONE */
     struct mac target[MEMBERS_MAX];  /* MACs of the members */

@@ -49,7 +49,7 @@ struct status_member {
 };
 
 struct status_bucket {
-    int owner, home;    /* index into members; -1 nobody */
+    int owner, home;         /* index into members; -1 nobody */
     enum bucket_class klass; /* on this node */
 };
 
@@ -57,21 +57,21 @@ struct status {
     char cluster[NAME_BYTES_MAX + 1];
     char node[NAME_BYTES_MAX + 1];
     enum node_state state;
-    bool converged;     /* views agree and every bucket is claimed by its owner */
-    uint64_t view;      /* digest */
+    bool converged; /* views agree and every bucket is claimed by its owner */
+    uint64_t view;  /* digest */
     usec uptime;
-    usec lease_left;    /* of our claims; <= 0: lapsed */
+    usec lease_left; /* of our claims; <= 0: lapsed */
     uint16_t buckets;
     size_t members;
     struct status_member member[MEMBERS_MAX]; /* by name */
     struct status_bucket bucket[BUCKETS_MAX];
-    struct bitmap claim[MEMBERS_MAX];  /* per member: buckets it claims */
-    struct bitmap linger[MEMBERS_MAX]; /* per member: buckets it lingers on */
+    struct bitmap claim[MEMBERS_MAX];    /* per member: buckets it claims */
+    struct bitmap linger[MEMBERS_MAX];   /* per member: buckets it lingers on */
     unsigned owned, lingering, orphaned; /* of this node */
     uint64_t takeovers;
-    usec unowned, contested;           /* bucket-time, in us, as seen here */
+    usec unowned, contested; /* bucket-time, in us, as seen here */
     uint64_t rejected[REJECT_MAX];
-    unsigned apply_failures;           /* in a row, now */
+    unsigned apply_failures; /* in a row, now */
 };
 
 const char *node_state_name(enum node_state s);

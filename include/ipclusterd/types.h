@@ -12,15 +12,15 @@
 #include <stdint.h>
 
 enum {
-    NAME_BYTES_MAX = 63,   /* node and cluster names, without the NUL */
-    MEMBERS_MAX = 256,     /* members of one roster, ourselves included */
-    BUCKETS_MIN = 16,      /* a power of two ... */
-    BUCKETS_MAX = 4096,    /* ... up to here */
-    VIPS_MAX = 32,         /* virtual addresses of one cluster */
+    NAME_BYTES_MAX = 63,     /* node and cluster names, without the NUL */
+    MEMBERS_MAX = 256,       /* members of one roster, ourselves included */
+    BUCKETS_MIN = 16,        /* a power of two ... */
+    BUCKETS_MAX = 4096,      /* ... up to here */
+    VIPS_MAX = 32,           /* virtual addresses of one cluster */
     VIP_BUCKETS_MAX = 16384, /* buckets of all of them: map elements of one commit */
-    WEIGHT_MAX = 1000,     /* a member's weight; 0 owns nothing */
-    DATAGRAM_MAX = 1452,   /* UDP payload: 1500 less an IPv6 and a UDP header */
-    KEY_BYTES = 32,        /* the cluster key */
+    WEIGHT_MAX = 1000,       /* a member's weight; 0 owns nothing */
+    DATAGRAM_MAX = 1452,     /* UDP payload: 1500 less an IPv6 and a UDP header */
+    KEY_BYTES = 32,          /* the cluster key */
 };
 
 /* An instant of the monotonic clock (CLOCK_BOOTTIME in the daemon), in

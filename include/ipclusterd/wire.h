@@ -51,13 +51,7 @@ enum {
 };
 
 /* What a member is in the eyes of the sender. */
-enum standing {
-    STANDING_ALIVE,
-    STANDING_DEAD,
-    STANDING_LEFT,
-    STANDING_FORGOTTEN,
-    STANDING_MAX
-};
+enum standing { STANDING_ALIVE, STANDING_DEAD, STANDING_LEFT, STANDING_FORGOTTEN, STANDING_MAX };
 
 enum { AGE_NEVER = -1 };
 

@@ -14,25 +14,24 @@
 /* How clusterctl ends; scripts rely on it. */
 enum exit_code {
     DONE = 0,
-    REFUSED = 1,   /* refused or failed; one line on stderr says why */
+    REFUSED = 1, /* refused or failed; one line on stderr says why */
     USAGE = 2,
     NO_DAEMON = 3, /* nobody to talk to; one line on stderr says why */
 };
 
 struct call {
-    const char *socket;    /* path of the control socket */
+    const char *socket; /* path of the control socket */
     bool json;
-    const char *vip;       /* --vip, or NULL */
-    bool wait;             /* --wait */
-    long long timeout_ms;       /* --timeout; -1: none */
-    int argc;              /* the command's own arguments, without its name */
+    const char *vip;      /* --vip, or NULL */
+    bool wait;            /* --wait */
+    long long timeout_ms; /* --timeout; -1: none */
+    int argc;             /* the command's own arguments, without its name */
     char **argv;
-    struct screen screen;  /* standard output */
+    struct screen screen; /* standard output */
 };
 
 /* Prints "clusterctl: ..." on stderr and returns `code`. */
-__attribute__((format(printf, 2, 3)))
-int fail(enum exit_code code, const char *format, ...);
+__attribute__((format(printf, 2, 3))) int fail(enum exit_code code, const char *format, ...);
 
 /*
  * GET `target` (or POST `body` to it when it is not NULL) and read the answer's

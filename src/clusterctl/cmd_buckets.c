@@ -50,15 +50,15 @@ static void owners_collect(struct map *m, const json_t *buckets)
     size_t i, k;
     json_t *b, *name;
 
-    json_array_foreach(buckets, i, b) {
+    json_array_foreach(buckets, i, b)
+    {
         for (k = 0; k < sizeof keys / sizeof *keys; k++) {
             const char *text = json_string_value(json_object_get(b, keys[k]));
             if (text != NULL)
                 owner_index(m, text);
         }
-        json_array_foreach(json_object_get(b, "lingering_on"), k, name)
-            if (json_is_string(name))
-                owner_index(m, json_string_value(name));
+        json_array_foreach(json_object_get(b, "lingering_on"), k, name) if (json_is_string(name))
+            owner_index(m, json_string_value(name));
     }
     qsort(m->owner, m->owners, sizeof *m->owner, owner_compare);
 }
@@ -72,7 +72,8 @@ static char bucket_sign(struct map *m, const json_t *b, int *owner)
     size_t i;
     json_t *other;
 
-    json_array_foreach(json_object_get(b, "lingering_on"), i, other) {
+    json_array_foreach(json_object_get(b, "lingering_on"), i, other)
+    {
         int index = json_is_string(other) ? owner_index(m, json_string_value(other)) : -1;
         if (index >= 0)
             m->owner[index].lingering++;
@@ -117,7 +118,8 @@ static void map_print(const struct screen *s, struct map *m, const json_t *bucke
     size_t i;
     json_t *b;
 
-    json_array_foreach(buckets, i, b) {
+    json_array_foreach(buckets, i, b)
+    {
         int owner;
         char sign = bucket_sign(m, b, &owner);
         if (i % ROW == 0)
@@ -187,8 +189,7 @@ static void names_print(const char *label, const json_t *names, const char *none
     printf("%-10s ", label);
     if (json_array_size(names) == 0)
         fputs(none, stdout);
-    json_array_foreach(names, i, name)
-        printf("%s%s", i > 0 ? ", " : "", json_string_value(name));
+    json_array_foreach(names, i, name) printf("%s%s", i > 0 ? ", " : "", json_string_value(name));
     putchar('\n');
 }
 

@@ -24,8 +24,8 @@ static int change(const struct call *c, const char *target, json_t **answer)
     return code;
 }
 
-__attribute__((format(printf, 2, 0)))
-static int change_tell(const struct call *c, const char *sentence, const char *target)
+__attribute__((format(printf, 2, 0))) static int
+change_tell(const struct call *c, const char *sentence, const char *target)
 {
     json_t *answer;
     int code = change(c, target, &answer);

@@ -78,8 +78,8 @@ int cmd_check(const struct call *c)
         abort();
     count = conf_check(path, c->json ? fault_collect : fault_print, fault_print, faults);
     if (c->json) {
-        json_t *answer = json_pack("{s:s, s:b, s:O}", "file", path, "ok", count == 0, "faults",
-                                   faults);
+        json_t *answer =
+            json_pack("{s:s, s:b, s:O}", "file", path, "ok", count == 0, "faults", faults);
         json_print(c, answer);
         json_decref(answer);
     }

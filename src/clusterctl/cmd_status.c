@@ -17,8 +17,8 @@ static enum colour state_colour(const char *state)
         const char *state;
         enum colour colour;
     } known[] = {
-        {"serving", GOOD}, {"alive", GOOD},       {"dead", BAD}, {"isolated", BAD},
-        {"held", BAD},     {"unhealthy", BAD},    {"left", DIM},
+        {"serving", GOOD}, {"alive", GOOD},    {"dead", BAD}, {"isolated", BAD},
+        {"held", BAD},     {"unhealthy", BAD}, {"left", DIM},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -48,12 +48,12 @@ static void headline_print(const struct call *c, const json_t *status)
     enum colour agreed = converged ? GOOD : WARN;
     char span[16];
 
-    printf("cluster %s%s%s  node %s%s%s  %s%s%s  %s%s%s  view %.8s  up %s\n",
-           screen_on(s, STRONG), field_text(status, "cluster"), screen_off(s, STRONG),
-           screen_on(s, STRONG), field_text(status, "node"), screen_off(s, STRONG),
-           screen_on(s, colour), state, screen_off(s, colour), screen_on(s, agreed),
-           converged ? "converged" : "not converged", screen_off(s, agreed),
-           field_text(status, "view"), text_span(field_number(status, "uptime_ms"), span));
+    printf("cluster %s%s%s  node %s%s%s  %s%s%s  %s%s%s  view %.8s  up %s\n", screen_on(s, STRONG),
+           field_text(status, "cluster"), screen_off(s, STRONG), screen_on(s, STRONG),
+           field_text(status, "node"), screen_off(s, STRONG), screen_on(s, colour), state,
+           screen_off(s, colour), screen_on(s, agreed), converged ? "converged" : "not converged",
+           screen_off(s, agreed), field_text(status, "view"),
+           text_span(field_number(status, "uptime_ms"), span));
 }
 
 static void members_table(const struct call *c, const json_t *members)
@@ -67,7 +67,8 @@ static void members_table(const struct call *c, const json_t *members)
     size_t i;
     json_t *m;
 
-    json_array_foreach(members, i, m) {
+    json_array_foreach(members, i, m)
+    {
         const char *state = member_state(m);
         bool self = field_true(m, "self");
         table_cell(t, self ? STRONG : PLAIN, "%s%s", field_text(m, "name"), self ? " *" : "");
@@ -77,8 +78,7 @@ static void members_table(const struct call *c, const json_t *members)
         table_cell(t, PLAIN, "%lld", field_number(m, "buckets"));
         table_cell(t, PLAIN, "%lld", field_number(m, "lingering"));
         table_cell(t, PLAIN, "%s", text_count(field_number(m, "flows"), text));
-        table_cell(t, PLAIN, "%s",
-                   self ? "-" : text_span(field_number(m, "last_heard_ms"), text));
+        table_cell(t, PLAIN, "%s", self ? "-" : text_span(field_number(m, "last_heard_ms"), text));
     }
     table_print(t, &c->screen);
 }
@@ -86,14 +86,15 @@ static void members_table(const struct call *c, const json_t *members)
 static void members_detail_table(const struct call *c, const json_t *members)
 {
     static const struct table_column columns[] = {
-        {"MEMBER", false, 10},   {"MAC", false, 0}, {"CLAIMED", true, 0},
-        {"INCARNATION", true, 0}, {"RTT", true, 0}, {"LOSS", true, 0},
+        {"MEMBER", false, 10},    {"MAC", false, 0}, {"CLAIMED", true, 0},
+        {"INCARNATION", true, 0}, {"RTT", true, 0},  {"LOSS", true, 0},
     };
     struct table *t = table_new(columns, sizeof columns / sizeof *columns);
     size_t i;
     json_t *m;
 
-    json_array_foreach(members, i, m) {
+    json_array_foreach(members, i, m)
+    {
         double loss = json_number_value(json_object_get(m, "loss_percent"));
         long long rtt = field_number(m, "rtt_us");
         table_cell(t, PLAIN, "%s", field_text(m, "name"));
@@ -112,16 +113,22 @@ static void members_detail_table(const struct call *c, const json_t *members)
 static void vips_table(const struct call *c, const json_t *vips)
 {
     static const struct table_column columns[] = {
-        {"VIRTUAL ADDRESS", false, 15}, {"LINK", false, 6},   {"MODE", false, 0},
-        {"SELECT", false, 0},           {"OWNED", true, 0},   {"LINGER", true, 0},
-        {"FLOWS", true, 0},             {"LEASE", true, 0},
+        {"VIRTUAL ADDRESS", false, 15},
+        {"LINK", false, 6},
+        {"MODE", false, 0},
+        {"SELECT", false, 0},
+        {"OWNED", true, 0},
+        {"LINGER", true, 0},
+        {"FLOWS", true, 0},
+        {"LEASE", true, 0},
     };
     struct table *t = table_new(columns, sizeof columns / sizeof *columns);
     char text[16];
     size_t i;
     json_t *v;
 
-    json_array_foreach(vips, i, v) {
+    json_array_foreach(vips, i, v)
+    {
         long long lease = field_number(v, "lease_ms"), owned = field_number(v, "owned");
         table_cell(t, STRONG, "%s", field_text(v, "address"));
         table_cell(t, PLAIN, "%s", field_text(v, "interface"));
@@ -141,8 +148,8 @@ static void vips_table(const struct call *c, const json_t *vips)
 static void vips_detail_table(const struct call *c, const json_t *vips)
 {
     static const struct table_column columns[] = {
-        {"VIRTUAL ADDRESS", false, 15}, {"MAC", false, 0},   {"ACCEPTED", true, 0},
-        {"FOREIGN", true, 0},           {"RESET", true, 0},  {"SENT ON", true, 0},
+        {"VIRTUAL ADDRESS", false, 15}, {"MAC", false, 0},  {"ACCEPTED", true, 0},
+        {"FOREIGN", true, 0},           {"RESET", true, 0}, {"SENT ON", true, 0},
     };
     static const char *const counters[] = {"accepted", "foreign", "orphan_reset", "forwarded"};
     struct table *t = table_new(columns, sizeof columns / sizeof *columns);
@@ -150,7 +157,8 @@ static void vips_detail_table(const struct call *c, const json_t *vips)
     size_t i;
     json_t *v;
 
-    json_array_foreach(vips, i, v) {
+    json_array_foreach(vips, i, v)
+    {
         const json_t *packets = json_object_get(v, "packets");
         table_cell(t, PLAIN, "%s", field_text(v, "address"));
         table_cell(t, PLAIN, "%s", field_text(v, "mac"));

@@ -34,9 +34,9 @@ static const json_t *member_find(const json_t *status, const char *node)
     size_t i;
     json_t *m;
 
-    json_array_foreach(json_object_get(status, "members"), i, m)
-        if (node != NULL ? strcmp(field_text(m, "name"), node) == 0 : field_true(m, "self"))
-            return m;
+    json_array_foreach(json_object_get(status, "members"), i,
+                       m) if (node != NULL ? strcmp(field_text(m, "name"), node) == 0
+                                           : field_true(m, "self")) return m;
     return NULL;
 }
 
@@ -57,8 +57,7 @@ static void bar_print(const struct screen *s, const char *name, const struct pro
     memset(bar, '#', (size_t)done);
     bar[BAR] = '\0';
     printf("\r%.20s [%s%s%s] %s flows, %lld lingering, %s\033[K", name, screen_on(s, GOOD), bar,
-           screen_off(s, GOOD), text_count(p->flows, flows), p->lingering,
-           text_span(waited, span));
+           screen_off(s, GOOD), text_count(p->flows, flows), p->lingering, text_span(waited, span));
     screen_line_open();
     fflush(stdout);
 }
@@ -68,8 +67,8 @@ static void line_print(const char *name, const struct progress *p, const struct 
 {
     if (p->claimed == last->claimed && p->lingering == last->lingering && p->flows == last->flows)
         return;
-    printf("%s: %lld buckets claimed, %lld lingering, %lld flows\n", name, p->claimed,
-           p->lingering, p->flows);
+    printf("%s: %lld buckets claimed, %lld lingering, %lld flows\n", name, p->claimed, p->lingering,
+           p->flows);
     fflush(stdout);
 }
 

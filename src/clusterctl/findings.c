@@ -18,8 +18,8 @@ struct findings {
 };
 
 /* One finding, printed when its kind's turn has come; `remedy` may be "". */
-__attribute__((format(printf, 4, 5)))
-static void finding(struct findings *f, bool fault, const char *remedy, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void
+finding(struct findings *f, bool fault, const char *remedy, const char *format, ...)
 {
     enum colour colour = fault ? BAD : WARN;
     char text[512], rest[512];
@@ -84,17 +84,20 @@ static void check_member(struct findings *f, const json_t *m, const char *self)
                  "Check its power, its link and its daemon. Gone for good: clusterctl forget %s",
                  name);
         if (heard < 0)
-            finding(f, true, remedy, "%s is dead: it was never heard here. "
-                    "Its buckets are the others'.", name);
+            finding(f, true, remedy,
+                    "%s is dead: it was never heard here. "
+                    "Its buckets are the others'.",
+                    name);
         else
             finding(f, true, remedy, "%s is dead: last heard %s ago. Its buckets are the others'.",
                     name, span);
     } else if (strcmp(state, "suspect") == 0) {
         snprintf(remedy, sizeof remedy,
                  "The way from %s to %s is broken, and only that way: check the switch port, the "
-                 "multicast group and the firewall between the two.", name, self);
-        finding(f, true, remedy,
-                "%s is suspect: other members hear it, this node last did %s ago.", name, span);
+                 "multicast group and the firewall between the two.",
+                 name, self);
+        finding(f, true, remedy, "%s is suspect: other members hear it, this node last did %s ago.",
+                name, span);
     } else if (strcmp(state, "held") == 0) {
         finding(f, true, "Find out why it dies; it is let in again when it has stayed up.",
                 "%s is held: it died too often lately, so it owns nothing.", name);
@@ -125,14 +128,16 @@ static void check_kernel(struct findings *f, const json_t *status)
     json_t *v;
 
     if (failures > 0)
-        finding(f, true, "The log names the error (journalctl -u ipclusterd). It is tried again; "
+        finding(f, true,
+                "The log names the error (journalctl -u ipclusterd). It is tried again; "
                 "until then the kernel goes by what it was told last: clusterctl rules",
                 "The kernel refused the last %lld change%s in a row.", failures,
                 failures == 1 ? "" : "s");
-    json_array_foreach(json_object_get(status, "vips"), i, v)
-        lapsed += field_number(v, "owned") > 0 && field_number(v, "lease_ms") == 0;
+    json_array_foreach(json_object_get(status, "vips"), i, v) lapsed +=
+        field_number(v, "owned") > 0 && field_number(v, "lease_ms") == 0;
     if (lapsed > 0)
-        finding(f, true, "The daemon comes too late to renew it, or the kernel refuses: see the "
+        finding(f, true,
+                "The daemon comes too late to renew it, or the kernel refuses: see the "
                 "log, and whether this host is overloaded.",
                 "The lease of %zu virtual address%s has lapsed: this node takes no new flows.",
                 lapsed, lapsed == 1 ? "" : "es");
@@ -157,8 +162,10 @@ static void check_buckets(struct findings *f, const json_t *status)
         finding(f, true, passing, "%lld of %lld buckets are claimed by two members.", contested,
                 total);
     if (!field_true(status, "converged") && f->faults == 0)
-        finding(f, false, "Normal for a moment after a change. If it stays, compare \"view\" in "
-                "clusterctl status on each node.", "The members do not agree yet.");
+        finding(f, false,
+                "Normal for a moment after a change. If it stays, compare \"view\" in "
+                "clusterctl status on each node.",
+                "The members do not agree yet.");
 }
 
 static void check_rejected(struct findings *f, const json_t *status)

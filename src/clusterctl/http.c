@@ -56,9 +56,8 @@ static void why_permission(const char *socket_path, char *why)
     if (stat(socket_path, &st) == 0 && (st.st_mode & S_IWGRP) && st.st_gid != 0)
         group = getgrgid(st.st_gid);
     if (group != NULL)
-        snprintf(why, HTTP_WHY_BYTES,
-                 "no permission to use %s: be root or a member of group %s", socket_path,
-                 group->gr_name);
+        snprintf(why, HTTP_WHY_BYTES, "no permission to use %s: be root or a member of group %s",
+                 socket_path, group->gr_name);
     else
         snprintf(why, HTTP_WHY_BYTES, "no permission to use %s: be root", socket_path);
 }
@@ -84,10 +83,11 @@ static int why_unreachable(const char *socket_path, char *why)
 static int why_failed(CURLcode rc, const char *socket_path, char *why)
 {
     switch (rc) {
-    case CURLE_COULDNT_CONNECT: return why_unreachable(socket_path, why);
+    case CURLE_COULDNT_CONNECT:
+        return why_unreachable(socket_path, why);
     case CURLE_OPERATION_TIMEDOUT:
-        snprintf(why, HTTP_WHY_BYTES, "the daemon at %s does not answer (waited %d s)",
-                 socket_path, TIMEOUT_MS / 1000);
+        snprintf(why, HTTP_WHY_BYTES, "the daemon at %s does not answer (waited %d s)", socket_path,
+                 TIMEOUT_MS / 1000);
         return NO_DAEMON;
     case CURLE_GOT_NOTHING:
     case CURLE_RECV_ERROR:
@@ -101,8 +101,8 @@ static int why_failed(CURLcode rc, const char *socket_path, char *why)
     }
 }
 
-int http_request(const char *socket, const char *target, const char *body,
-                 struct http_reply *out, char why[HTTP_WHY_BYTES])
+int http_request(const char *socket, const char *target, const char *body, struct http_reply *out,
+                 char why[HTTP_WHY_BYTES])
 {
     char url[2048];
     struct curl_slist *headers = NULL;

@@ -19,8 +19,8 @@ struct http_reply {
  * Returns DONE for any answer, whatever its status; NO_DAEMON or REFUSED with
  * `why` filled when there is none.
  */
-int http_request(const char *socket, const char *target, const char *body,
-                 struct http_reply *out, char why[HTTP_WHY_BYTES]);
+int http_request(const char *socket, const char *target, const char *body, struct http_reply *out,
+                 char why[HTTP_WHY_BYTES]);
 
 /* `text` for a query; free() it. Ends the program if memory is short. */
 char *http_escape(const char *text);

@@ -28,7 +28,7 @@ struct command {
     const char *name;
     const char *arguments; /* for the usage */
     const char *help;
-    int least, most;       /* arguments */
+    int least, most; /* arguments */
     unsigned takes;
     int (*run)(const struct call *c);
 };
@@ -58,8 +58,7 @@ static void usage(FILE *out)
         snprintf(line, sizeof line, "%s %s", commands[i].name, commands[i].arguments);
         fprintf(out, "  %-37s %s\n", line, commands[i].help);
     }
-    fputs("\n  -s, --socket SOCKET   the control socket (" RUNSTATEDIR
-          "/ipclusterd/control.sock)\n"
+    fputs("\n  -s, --socket SOCKET   the control socket (" RUNSTATEDIR "/ipclusterd/control.sock)\n"
           "  -j, --json            print JSON\n"
           "  -V, --version         print the version\n"
           "  -h, --help            print this\n",
@@ -80,8 +79,7 @@ int fail(enum exit_code code, const char *format, ...)
     return (int)code;
 }
 
-__attribute__((format(printf, 1, 2)))
-static int misused(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static int misused(const char *format, ...)
 {
     va_list ap;
 
@@ -107,10 +105,8 @@ static void json_clean(json_t *json)
         json_string_set(json, text);
         free(text);
     }
-    json_array_foreach(json, i, value)
-        json_clean(value);
-    json_object_foreach(json, key, value)
-        json_clean(value);
+    json_array_foreach(json, i, value) json_clean(value);
+    json_object_foreach(json, key, value) json_clean(value);
 }
 
 int ask(const struct call *c, const char *target, const char *body, json_t **out)
@@ -189,8 +185,7 @@ static int command_run(struct call *c)
     c->argv++;
     if (c->argc < command->least || c->argc > command->most)
         return misused("%s: %s", command->name,
-                       c->argc < command->least ? "an argument is missing"
-                                                : "too many arguments");
+                       c->argc < command->least ? "an argument is missing" : "too many arguments");
     if (c->vip != NULL && !(command->takes & TAKES_VIP))
         return misused("%s does not take --vip", command->name);
     if ((c->wait || c->timeout_ms >= 0) && !(command->takes & TAKES_WAIT))
@@ -217,18 +212,33 @@ int main(int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "s:jVh", options, NULL)) != -1) {
         switch (option) {
-        case 's': c.socket = optarg; break;
-        case 'j': c.json = true; break;
-        case 'V': printf("clusterctl %s\n", PACKAGE_VERSION); return DONE;
-        case 'h': usage(stdout); return DONE;
-        case OPTION_VIP: c.vip = optarg; break;
-        case OPTION_WAIT: c.wait = true; break;
+        case 's':
+            c.socket = optarg;
+            break;
+        case 'j':
+            c.json = true;
+            break;
+        case 'V':
+            printf("clusterctl %s\n", PACKAGE_VERSION);
+            return DONE;
+        case 'h':
+            usage(stdout);
+            return DONE;
+        case OPTION_VIP:
+            c.vip = optarg;
+            break;
+        case OPTION_WAIT:
+            c.wait = true;
+            break;
         case OPTION_TIMEOUT:
             c.timeout_ms = duration_read(optarg);
             if (c.timeout_ms < 0)
                 return misused("--timeout takes a duration such as 500ms, 30s, 2m");
             break;
-        default: fputc('\n', stderr); usage(stderr); return USAGE;
+        default:
+            fputc('\n', stderr);
+            usage(stderr);
+            return USAGE;
         }
     }
     c.argc = argc - optind;

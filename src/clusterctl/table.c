@@ -128,7 +128,7 @@ static void cell_print(const struct table *t, size_t column, const char *text, e
 
 void table_print(struct table *t, const struct screen *s)
 {
-    assert(t->cells % t->columns == 0);
+    assert(t->columns > 0 && t->cells % t->columns == 0);
     widths_fit(t, s->width);
     for (size_t i = 0; i < t->columns; i++)
         cell_print(t, i, t->column[i].title, DIM, s);

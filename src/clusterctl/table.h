@@ -21,8 +21,8 @@ struct table;
 struct table *table_new(const struct table_column *columns, size_t count);
 
 /* The next cell; rows fill from left to right. */
-__attribute__((format(printf, 3, 4)))
-void table_cell(struct table *t, enum colour colour, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void table_cell(struct table *t, enum colour colour,
+                                                      const char *format, ...);
 
 /* Prints the table and frees it. An unfinished row is a bug. */
 void table_print(struct table *t, const struct screen *s);

@@ -70,8 +70,7 @@ static void home_shares(struct assign *a, const struct assign_member *m, size_t 
             uint64_t rest = (uint64_t)a->buckets * m[i].weight % weight;
             if (topped[i] || m[i].weight == 0)
                 continue;
-            if (best == MEMBERS_MAX || rest > most ||
-                (rest == most && m[i].hash > m[best].hash)) {
+            if (best == MEMBERS_MAX || rest > most || (rest == most && m[i].hash > m[best].hash)) {
                 best = i;
                 most = rest;
             }
@@ -109,6 +108,7 @@ static void owner_shares(struct assign *a, const struct assign_member *m, size_t
                 most = below;
             }
         }
+        assert(best < MEMBERS_MAX); /* somebody has weight */
         a->share[best]++;
     }
 }
@@ -166,8 +166,8 @@ static int next_choice(const struct assign *a, const struct assign_member *m, si
 }
 
 /* Deferred acceptance of the `queued` buckets, under a->share. */
-static void match(struct assign *a, const struct assign_member *m, size_t members,
-                  unsigned queued, int16_t *table)
+static void match(struct assign *a, const struct assign_member *m, size_t members, unsigned queued,
+                  int16_t *table)
 {
     a->heap_at[0] = 0;
     for (size_t i = 0; i < members; i++) {

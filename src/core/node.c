@@ -29,8 +29,8 @@ static bool config_sane(const struct node_config *c)
 {
     return c->buckets >= BUCKETS_MIN && c->buckets <= BUCKETS_MAX &&
            (c->buckets & (c->buckets - 1)) == 0 && c->weight <= WEIGHT_MAX &&
-           c->datagram_max <= DATAGRAM_MAX && c->interval > 0 &&
-           c->dead_after >= 3 * c->interval && c->lease < c->dead_after && c->lease > 0;
+           c->datagram_max <= DATAGRAM_MAX && c->interval > 0 && c->dead_after >= 3 * c->interval &&
+           c->lease < c->dead_after && c->lease > 0;
 }
 
 void node_init(struct node *n, const struct node_config *config, uint64_t seed,
@@ -279,8 +279,7 @@ static void start(struct node *n, struct actions *out)
     node_rejoin(n);
 }
 
-static void control(struct node *n, enum control_verb verb, const char *member,
-                    struct actions *out)
+static void control(struct node *n, enum control_verb verb, const char *member, struct actions *out)
 {
     int index = member == NULL ? (int)n->roster.self : roster_find(&n->roster, member);
     if (index == ROSTER_NONE)

@@ -163,8 +163,7 @@ static void acks_take(struct node *n, const struct heartbeat *h)
 }
 
 /* The sender's word on itself; it has proved to be fresh. */
-static void word_take(struct node *n, size_t index, const struct heartbeat *h,
-                      struct actions *out)
+static void word_take(struct node *n, size_t index, const struct heartbeat *h, struct actions *out)
 {
     struct member *m = &n->roster.member[index];
     bool was_alive = member_alive(m);

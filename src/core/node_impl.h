@@ -17,19 +17,19 @@
 #include "ipclusterd/wire.h"
 
 enum {
-    SENT_KEPT = 256,     /* heartbeats whose time of sending we remember */
-    URGENT_TIMES = 3,    /* a change is told so often at once */
+    SENT_KEPT = 256,      /* heartbeats whose time of sending we remember */
+    URGENT_TIMES = 3,     /* a change is told so often at once */
     BUDGET_PER_TICK = 12, /* heartbeats beside the regular one, per interval */
     FAREWELLS = 3,
 };
 
-#define COUNT_EVERY USEC_PER_S        /* how often lingering flows are counted ... */
-#define COUNT_IDLE (30 * USEC_PER_S)  /* ... and when nothing lingers */
-#define COUNT_LOST (10 * USEC_PER_S)  /* a count that has not come by then never will */
+#define COUNT_EVERY USEC_PER_S         /* how often lingering flows are counted ... */
+#define COUNT_IDLE (30 * USEC_PER_S)   /* ... and when nothing lingers */
+#define COUNT_LOST (10 * USEC_PER_S)   /* a count that has not come by then never will */
 #define RETRY_FIRST (10 * USEC_PER_MS) /* backoff after a failed commit ... */
 #define RETRY_MOST USEC_PER_S          /* ... up to here */
 #define TOMBSTONE_KEPT (600 * USEC_PER_S)
-#define NOTE_PAUSE USEC_PER_S          /* between two notes of rejected datagrams */
+#define NOTE_PAUSE USEC_PER_S /* between two notes of rejected datagrams */
 
 struct node {
     struct node_config config;
@@ -78,11 +78,11 @@ struct node {
     uint8_t class_of[BUCKETS_MAX]; /* wanted */
     struct bitmap flows;           /* this node may have flows of it */
     instant hold_until[BUCKETS_MAX];
-    struct bitmap claim, linger;   /* what we tell */
-    struct bitmap counting;        /* lingering when the count was asked for */
-    struct bitmap orphaned;        /* its flows died with a member */
-    bool serve_dirty;              /* something that buckets depend on changed */
-    bool plan_dirty;               /* the wanted plan may differ from the applied one */
+    struct bitmap claim, linger; /* what we tell */
+    struct bitmap counting;      /* lingering when the count was asked for */
+    struct bitmap orphaned;      /* its flows died with a member */
+    bool serve_dirty;            /* something that buckets depend on changed */
+    bool plan_dirty;             /* the wanted plan may differ from the applied one */
     struct plan wanted, applied, flight;
     bool in_flight;
     uint64_t generation;

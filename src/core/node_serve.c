@@ -49,9 +49,10 @@ void node_bits(struct node *n)
     bool live = lease_live(n);
     for (unsigned b = 0; b < n->config.buckets; b++) {
         enum bucket_class applied = (enum bucket_class)n->applied.class_of[b];
+        enum bucket_class flight =
+            n->in_flight ? (enum bucket_class)n->flight.class_of[b] : applied;
         bool claim = class_claims((enum bucket_class)n->class_of[b]) ||
-                     (live && class_claims(applied)) ||
-                     (live && n->in_flight && class_claims((enum bucket_class)n->flight.class_of[b]));
+                     (live && (class_claims(applied) || class_claims(flight)));
         bool holds = applied == CLASS_LINGER || applied == CLASS_RELEASE ||
                      (class_claims(applied) && !claim);
         /* Of a bucket of ours it tells that we are prepared: not before we are.
@@ -119,9 +120,8 @@ static void bucket_look(const struct node *n, const struct others *o, unsigned b
     /* What is being forwarded to one must not be turned to another: the first
      * may have claimed already. */
     if (n->class_of[b] == CLASS_RELEASE && m != NULL && n->wanted.target_of[b] < MEMBERS_MAX)
-        v->owner_ready = v->owner_ready &&
-                         memcmp(&n->wanted.target[n->wanted.target_of[b]], &m->mac,
-                                sizeof m->mac) == 0;
+        v->owner_ready = v->owner_ready && memcmp(&n->wanted.target[n->wanted.target_of[b]],
+                                                  &m->mac, sizeof m->mac) == 0;
     v->others_flows = bitmap_test(&o->flows, b);
     v->holding = instant_before(n->now, n->hold_until[b]);
     v->flows = bitmap_test(&n->flows, b);
@@ -290,8 +290,8 @@ void node_count(struct node *n, struct actions *out)
     for (unsigned b = 0; b < n->config.buckets; b++) {
         bool both = n->applied.class_of[b] == CLASS_LINGER && n->class_of[b] == CLASS_LINGER;
         /* While it may be ours, a member may still forward new flows to us. */
-        bool settled = n->agreed && n->assign.owner[b] != (int)n->roster.self &&
-                       bitmap_test(&o.claim, b);
+        bool settled =
+            n->agreed && n->assign.owner[b] != (int)n->roster.self && bitmap_test(&o.claim, b);
         bitmap_assign(&n->counting, b, both && settled);
         lingers = lingers || both;
     }

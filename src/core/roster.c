@@ -70,8 +70,7 @@ void roster_remove(struct roster *r, size_t index)
 {
     assert(index < r->count && index != r->self);
     r->count--;
-    memmove(&r->member[index], &r->member[index + 1],
-            (r->count - index) * sizeof r->member[0]);
+    memmove(&r->member[index], &r->member[index + 1], (r->count - index) * sizeof r->member[0]);
     if (r->self > index)
         r->self--;
 }

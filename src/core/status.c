@@ -9,9 +9,8 @@
 #include "node_impl.h"
 
 static const char *const state_names[NODE_STATE_MAX] = {
-    [NODE_JOINING] = "joining",     [NODE_SERVING] = "serving",
-    [NODE_DRAINING] = "draining",   [NODE_HELD] = "held",
-    [NODE_UNHEALTHY] = "unhealthy", [NODE_ISOLATED] = "isolated",
+    [NODE_JOINING] = "joining", [NODE_SERVING] = "serving",     [NODE_DRAINING] = "draining",
+    [NODE_HELD] = "held",       [NODE_UNHEALTHY] = "unhealthy", [NODE_ISOLATED] = "isolated",
     [NODE_LEAVING] = "leaving",
 };
 

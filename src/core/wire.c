@@ -154,9 +154,8 @@ static void base_read(struct reader *r, struct heartbeat *h)
     read_bytes(r, h->mac.byte, sizeof h->mac.byte);
     address_read(r, &h->address);
     h->buckets = read_u16(r);
-    if (h->weight > WEIGHT_MAX || (h->flags & ~HEARTBEAT_KNOWN) != 0 ||
-        h->buckets < BUCKETS_MIN || h->buckets > BUCKETS_MAX ||
-        (h->buckets & (h->buckets - 1)) != 0) {
+    if (h->weight > WEIGHT_MAX || (h->flags & ~HEARTBEAT_KNOWN) != 0 || h->buckets < BUCKETS_MIN ||
+        h->buckets > BUCKETS_MAX || (h->buckets & (h->buckets - 1)) != 0) {
         r->failed = true;
         h->buckets = 0;
     }

@@ -168,16 +168,21 @@ static bool form_fits(const config_setting_t *s, enum conf_form form)
     int type = config_setting_type(s);
 
     switch (form) {
-    case FORM_GROUP: return type == CONFIG_TYPE_GROUP;
+    case FORM_GROUP:
+        return type == CONFIG_TYPE_GROUP;
     case FORM_LIST:
         return config_setting_is_list(s) ||
                (config_setting_is_array(s) && config_setting_length(s) == 0);
-    case FORM_TEXT: return type == CONFIG_TYPE_STRING;
+    case FORM_TEXT:
+        return type == CONFIG_TYPE_STRING;
     case FORM_TEXTS:
         return type == CONFIG_TYPE_STRING || type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST;
-    case FORM_NUMBER: return type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
-    case FORM_TRUTH: return type == CONFIG_TYPE_BOOL;
-    case FORM_MAX: break;
+    case FORM_NUMBER:
+        return type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
+    case FORM_TRUTH:
+        return type == CONFIG_TYPE_BOOL;
+    case FORM_MAX:
+        break;
     }
     return false;
 }
@@ -204,9 +209,15 @@ static void scalar_take(struct conf_file *f, const struct conf_key *k, const con
     char why[CONF_WHY_BYTES];
 
     switch (k->type->form) {
-    case FORM_NUMBER: in.number = config_setting_get_int64(s); break;
-    case FORM_TRUTH: in.number = config_setting_get_bool(s); break;
-    default: in.text = config_setting_get_string(s); break;
+    case FORM_NUMBER:
+        in.number = config_setting_get_int64(s);
+        break;
+    case FORM_TRUTH:
+        in.number = config_setting_get_bool(s);
+        break;
+    default:
+        in.text = config_setting_get_string(s);
+        break;
     }
     if (!k->type->set(k, &in, base, why))
         conf_complain(f, label, "%s", why);

@@ -14,9 +14,7 @@
 static const char label[] = "cluster.key_file";
 
 /* 44 letters, and room for white space around them. */
-enum {
-    KEY_FILE_BYTES_MAX = 128
-};
+enum { KEY_FILE_BYTES_MAX = 128 };
 
 /* Whether the file may be trusted; tells why not. */
 static bool file_guarded(struct conf_file *f, const struct config *c, int fd)

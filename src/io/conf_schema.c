@@ -377,9 +377,7 @@ bool conf_key_within(const struct conf_key *k, const char *group)
 /* Letters to add, drop, change or swap; only as many as `limit` matter. */
 static size_t edit_distance(const char *a, const char *b, size_t limit)
 {
-    enum {
-        LONG = 32
-    };
+    enum { LONG = 32 };
     size_t row[3][LONG + 1], la = strlen(a), lb = strlen(b);
 
     if (la > LONG || lb > LONG)

@@ -11,9 +11,7 @@
 
 #include "ipclusterd/config.h"
 
-enum {
-    CONF_WHY_BYTES = 512
-};
+enum { CONF_WHY_BYTES = 512 };
 
 /* How a value is written. */
 enum conf_form {
@@ -26,11 +24,7 @@ enum conf_form {
     FORM_MAX
 };
 
-enum conf_need {
-    CONF_OPTIONAL,
-    CONF_REQUIRED,
-    CONF_LATER
-};
+enum conf_need { CONF_OPTIONAL, CONF_REQUIRED, CONF_LATER };
 
 /* One scalar of the file. */
 struct conf_input {

@@ -22,11 +22,7 @@
 #include <unistd.h>
 
 /* What the scanner is in, from one line to the next. */
-enum context {
-    IN_TEXT,
-    IN_STRING,
-    IN_COMMENT
-};
+enum context { IN_TEXT, IN_STRING, IN_COMMENT };
 
 struct scanner {
     struct conf_source *source;

@@ -22,9 +22,7 @@ static const struct {
     {"ms", USEC_PER_MS},
 };
 
-enum {
-    UNITS = sizeof(units) / sizeof(units[0])
-};
+enum { UNITS = sizeof(units) / sizeof(units[0]) };
 
 static const usec duration_max = (usec)10 * 366 * 24 * 3600 * USEC_PER_S;
 
@@ -198,7 +196,8 @@ bool address_host(const struct address *a)
             return false;
         return memcmp(a->byte, zero, 16) != 0 && memcmp(a->byte, loopback, 16) != 0 &&
                memcmp(a->byte, mapped, 12) != 0;
-    case FAMILY_NONE: break;
+    case FAMILY_NONE:
+        break;
     }
     return false;
 }

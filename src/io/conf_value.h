@@ -9,9 +9,7 @@
 #include "ipclusterd/config.h"
 
 /* Bytes that duration_text() writes at most, with the NUL. */
-enum {
-    DURATION_TEXT_BYTES = 24
-};
+enum { DURATION_TEXT_BYTES = 24 };
 
 /* Copies a text that is known to fit into `size` bytes, with its NUL. */
 void text_copy(char *to, size_t size, const char *from);

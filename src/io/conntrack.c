@@ -94,8 +94,8 @@ unsigned bucket_of(enum vip_select select, uint16_t buckets, const struct addres
 
     if (select == SELECT_HASH)
         return (unsigned)((uint64_t)hash_of(client->byte, four ? 4 : 16) * buckets >> 32);
-    const uint32_t bits = (uint32_t)low[0] << 24 | (uint32_t)low[1] << 16 |
-                          (uint32_t)low[2] << 8 | (uint32_t)low[3];
+    const uint32_t bits =
+        (uint32_t)low[0] << 24 | (uint32_t)low[1] << 16 | (uint32_t)low[2] << 8 | (uint32_t)low[3];
     return bits & (buckets - 1u);
 }
 
@@ -124,8 +124,8 @@ void conntrack_close(struct conntrack *c)
 
 /* TCP states in which a node has a flow to keep. */
 static const bool state_needs_node[TCP_CONNTRACK_MAX] = {
-    [TCP_CONNTRACK_SYN_RECV] = true,   [TCP_CONNTRACK_ESTABLISHED] = true,
-    [TCP_CONNTRACK_FIN_WAIT] = true,   [TCP_CONNTRACK_CLOSE_WAIT] = true,
+    [TCP_CONNTRACK_SYN_RECV] = true, [TCP_CONNTRACK_ESTABLISHED] = true,
+    [TCP_CONNTRACK_FIN_WAIT] = true, [TCP_CONNTRACK_CLOSE_WAIT] = true,
     [TCP_CONNTRACK_LAST_ACK] = true,
 };
 
@@ -272,8 +272,7 @@ int conntrack_step(struct conntrack *c, struct conntrack_counts *out)
     return 1;
 }
 
-int conntrack_count(struct conntrack *c, const struct config *config,
-                    struct conntrack_counts *out)
+int conntrack_count(struct conntrack *c, const struct config *config, struct conntrack_counts *out)
 {
     int result = conntrack_start(c, config);
 

@@ -12,16 +12,15 @@ int conntrack_open(struct conntrack **out);
 void conntrack_close(struct conntrack *c);
 
 struct conntrack_counts {
-    uint32_t of[BUCKETS_MAX];  /* TCP flows per bucket that still need this node:
+    uint32_t of[BUCKETS_MAX]; /* TCP flows per bucket that still need this node:
                                   not TIME_WAIT, CLOSE, SYN_SENT2 */
-    uint64_t vip[VIPS_MAX];    /* all flows per VIP, of any protocol */
-    uint64_t total;            /* sum of `of` */
+    uint64_t vip[VIPS_MAX];   /* all flows per VIP, of any protocol */
+    uint64_t total;           /* sum of `of` */
 };
 
 /* Dumps the table once, to its end. 0 or -errno (`out` undefined then). If a
  * count in steps is under way, it is that one which is ended. */
-int conntrack_count(struct conntrack *c, const struct config *config,
-                    struct conntrack_counts *out);
+int conntrack_count(struct conntrack *c, const struct config *config, struct conntrack_counts *out);
 
 /*
  * The same in steps, for a loop that must not stand still: a table of 100,000

@@ -165,9 +165,9 @@ static void answer_which(void *context, const struct ctl_request *r)
     else if (vip >= 0)
         reply_json(x, HTTP_OK, ctl_json_which(v, &r->address, (size_t)vip));
     else if (r->vip.family == FAMILY_NONE)
-        reply_error(x, HTTP_NOTFOUND, r->address.family == FAMILY_IP4
-                                          ? "no virtual address here is IPv4"
-                                          : "no virtual address here is IPv6");
+        reply_error(x, HTTP_NOTFOUND,
+                    r->address.family == FAMILY_IP4 ? "no virtual address here is IPv4"
+                                                    : "no virtual address here is IPv6");
     else if (r->vip.family != r->address.family)
         reply_error(x, HTTP_BADREQUEST, "one of the two addresses is IPv4 and the other IPv6");
     else
@@ -298,9 +298,9 @@ static void request_arrived(struct evhttp_request *http, void *arg)
     struct ctl_request r;
     int status;
 
-    status = ctl_request_parse(routes, sizeof routes / sizeof *routes, method,
-                               evhttp_request_get_uri(http), body, body != NULL ? length : 0, &r,
-                               why);
+    status =
+        ctl_request_parse(routes, sizeof routes / sizeof *routes, method,
+                          evhttp_request_get_uri(http), body, body != NULL ? length : 0, &r, why);
     if (status == HTTP_OK) {
         r.route->answer(&x, &r);
         return;
@@ -332,9 +332,8 @@ static int server_start(struct ctl *c, struct event_base *base)
     evhttp_set_allowed_methods(c->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD |
                                             EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
                                             EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
-    listener = evconnlistener_new(base, NULL, NULL,
-                                  LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0,
-                                  c->socket.fd);
+    listener = evconnlistener_new(base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
+                                  0, c->socket.fd);
     if (listener == NULL)
         return -ENOMEM;
     c->socket.fd = -1; /* the listener's now */

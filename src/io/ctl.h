@@ -25,8 +25,8 @@ struct evbuffer;
 struct ctl_view {
     const struct config *config;
     const struct status *status;
-    const struct conntrack_counts *counts;  /* of this node, the latest */
-    const struct nft_counters *packets;     /* per VIP */
+    const struct conntrack_counts *counts; /* of this node, the latest */
+    const struct nft_counters *packets;    /* per VIP */
     size_t (*standby)(void *arg, unsigned bucket, int *order, size_t max);
     void *standby_arg;
 };

@@ -115,8 +115,8 @@ static void accept_failed(struct evconnlistener *listener, void *arg)
     event_add(watched->tick, &one_second);
 }
 
-int ctl_connections_begin(struct ctl_connections *c, struct event_base *base,
-                          struct evhttp *http, struct evconnlistener *listener)
+int ctl_connections_begin(struct ctl_connections *c, struct event_base *base, struct evhttp *http,
+                          struct evconnlistener *listener)
 {
     assert(watched == NULL);
     memset(c, 0, sizeof *c);

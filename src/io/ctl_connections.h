@@ -20,8 +20,8 @@ struct ctl_connections {
     struct event *tick;              /* pending while there is a connection */
     bool paused;                     /* not accepting */
     struct {
-        struct bufferevent *bev;     /* a reference of ours; NULL: free slot */
-        unsigned age;                /* seconds */
+        struct bufferevent *bev; /* a reference of ours; NULL: free slot */
+        unsigned age;            /* seconds */
     } slot[CTL_CONNECTIONS_MAX];
 };
 
@@ -31,8 +31,8 @@ struct ctl_connections {
  * frees them after ctl_connections_flush() and before ctl_connections_end().
  * Returns 0 or -ENOMEM.
  */
-int ctl_connections_begin(struct ctl_connections *c, struct event_base *base,
-                          struct evhttp *http, struct evconnlistener *listener);
+int ctl_connections_begin(struct ctl_connections *c, struct event_base *base, struct evhttp *http,
+                          struct evconnlistener *listener);
 
 /* Sends what has been answered but not sent yet, as far as it goes at once. */
 void ctl_connections_flush(struct ctl_connections *c);

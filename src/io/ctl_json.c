@@ -63,8 +63,7 @@ static json_t *address_json(const struct address *a)
 {
     char text[INET6_ADDRSTRLEN];
 
-    return a->family == FAMILY_NONE ? json_null()
-                                    : json_string(address_text(a, text, sizeof text));
+    return a->family == FAMILY_NONE ? json_null() : json_string(address_text(a, text, sizeof text));
 }
 
 /* Rounded to one decimal. */
@@ -79,15 +78,13 @@ static json_t *member_json(const struct status_member *m)
 
     return json_pack(
         "{s:o, s:o, s:o, s:b, s:s, s:b, s:b, s:i, s:I, s:i, s:i, s:i, s:I, s:I, s:i, s:I, s:f}",
-        "name", ctl_json_text(m->name), "address", address_json(&m->address),
-        "mac", json_string(mac_text(&m->mac, mac)), "self", m->self,
-        "state", member_state_name(m->state), "draining", m->draining, "healthy", m->healthy,
-        "weight", (int)m->weight, "incarnation", (json_int_t)m->incarnation,
-        "buckets", (int)m->buckets, "claimed", (int)m->claimed, "lingering", (int)m->lingering,
-        "flows", (json_int_t)m->flows,
-        "last_heard_ms", m->last_heard < 0 ? (json_int_t)-1 : milliseconds(m->last_heard),
-        "flap_penalty", 0, "rtt_us", (json_int_t)(m->rtt + 0.5),
-        "loss_percent", tenths(m->loss));
+        "name", ctl_json_text(m->name), "address", address_json(&m->address), "mac",
+        json_string(mac_text(&m->mac, mac)), "self", m->self, "state", member_state_name(m->state),
+        "draining", m->draining, "healthy", m->healthy, "weight", (int)m->weight, "incarnation",
+        (json_int_t)m->incarnation, "buckets", (int)m->buckets, "claimed", (int)m->claimed,
+        "lingering", (int)m->lingering, "flows", (json_int_t)m->flows, "last_heard_ms",
+        m->last_heard < 0 ? (json_int_t)-1 : milliseconds(m->last_heard), "flap_penalty", 0,
+        "rtt_us", (json_int_t)(m->rtt + 0.5), "loss_percent", tenths(m->loss));
 }
 
 static json_t *members_json(const struct status *s)
@@ -114,12 +111,12 @@ static json_t *vip_json(const struct ctl_view *v, size_t index)
     return json_pack(
         "{s:o, s:s, s:s, s:s, s:o, s:i, s:i, s:i, s:i, s:I, s:I, s:{s:I, s:I, s:I, s:I}}",
         "address", vip_text(vip), "interface", vip->interface, "mode", mode_name[vip->mode],
-        "select", select_name[vip->select], "mac", json_string(mac_text(&vip->mac, mac)),
-        "buckets", (int)s->buckets, "owned", (int)s->owned, "lingering", (int)s->lingering,
-        "orphaned", (int)s->orphaned, "flows", (json_int_t)v->counts->vip[index],
-        "lease_ms", milliseconds(lease),
-        "packets", "accepted", (json_int_t)p->accepted, "foreign", (json_int_t)p->foreign,
-        "orphan_reset", (json_int_t)p->orphan_reset, "forwarded", (json_int_t)p->forwarded);
+        "select", select_name[vip->select], "mac", json_string(mac_text(&vip->mac, mac)), "buckets",
+        (int)s->buckets, "owned", (int)s->owned, "lingering", (int)s->lingering, "orphaned",
+        (int)s->orphaned, "flows", (json_int_t)v->counts->vip[index], "lease_ms",
+        milliseconds(lease), "packets", "accepted", (json_int_t)p->accepted, "foreign",
+        (json_int_t)p->foreign, "orphan_reset", (json_int_t)p->orphan_reset, "forwarded",
+        (json_int_t)p->forwarded);
 }
 
 static json_t *vips_json(const struct ctl_view *v)
@@ -185,20 +182,17 @@ json_t *ctl_json_status(const struct ctl_view *v)
 
     snprintf(view, sizeof view, "%016llx", (unsigned long long)s->view);
     return json_pack(
-        "{s:s, s:o, s:o, s:s, s:b, s:s, s:{s:s, s:b}, s:I, s:o, s:o, s:o, s:i, s:o}",
-        "version", PACKAGE_VERSION, "cluster", ctl_json_text(s->cluster), "node",
-        ctl_json_text(s->node),
-        "state", node_state_name(s->state), "converged", s->converged, "view", view,
-        "quorum", "policy", "none", "have", 1, "uptime_ms", milliseconds(s->uptime),
-        "members", members_json(s), "vips", vips_json(v),
-        "buckets", json_pack("{s:i, s:i, s:i, s:i}", "total", (int)s->buckets,
-                             "unowned", c.unowned, "unclaimed", c.unclaimed,
-                             "contested", c.contested),
-        "apply_failures", (int)s->apply_failures,
-        "counters", json_pack("{s:I, s:I, s:I, s:o}", "takeovers", (json_int_t)s->takeovers,
-                              "unowned_bucket_ms", milliseconds(s->unowned),
-                              "contested_bucket_ms", milliseconds(s->contested),
-                              "heartbeats_rejected", rejected_json(s)));
+        "{s:s, s:o, s:o, s:s, s:b, s:s, s:{s:s, s:b}, s:I, s:o, s:o, s:o, s:i, s:o}", "version",
+        PACKAGE_VERSION, "cluster", ctl_json_text(s->cluster), "node", ctl_json_text(s->node),
+        "state", node_state_name(s->state), "converged", s->converged, "view", view, "quorum",
+        "policy", "none", "have", 1, "uptime_ms", milliseconds(s->uptime), "members",
+        members_json(s), "vips", vips_json(v), "buckets",
+        json_pack("{s:i, s:i, s:i, s:i}", "total", (int)s->buckets, "unowned", c.unowned,
+                  "unclaimed", c.unclaimed, "contested", c.contested),
+        "apply_failures", (int)s->apply_failures, "counters",
+        json_pack("{s:I, s:I, s:I, s:o}", "takeovers", (json_int_t)s->takeovers,
+                  "unowned_bucket_ms", milliseconds(s->unowned), "contested_bucket_ms",
+                  milliseconds(s->contested), "heartbeats_rejected", rejected_json(s)));
 }
 
 json_t *ctl_json_members(const struct ctl_view *v)
@@ -228,9 +222,9 @@ json_t *ctl_json_which(const struct ctl_view *v, const struct address *client, s
     assert(bucket < s->buckets && count <= MEMBERS_MAX);
     for (size_t i = 0; i < count; i++)
         json_array_append_new(names, member_name(s, order[i]));
-    return json_pack("{s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o}", "address",
-                     address_json(client), "vip", vip_text(&v->config->vip[vip]), "bucket",
-                     (int)bucket, "owner", member_name(s, s->bucket[bucket].owner), "home",
+    return json_pack("{s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o}", "address", address_json(client),
+                     "vip", vip_text(&v->config->vip[vip]), "bucket", (int)bucket, "owner",
+                     member_name(s, s->bucket[bucket].owner), "home",
                      member_name(s, s->bucket[bucket].home), "order", names, "claimed_by",
                      members_with(s, s->claim, bucket), "lingering_on",
                      members_with(s, s->linger, bucket));
@@ -242,9 +236,8 @@ static json_t *bucket_json(const struct status *s, unsigned bucket)
 
     return json_pack("{s:i, s:o, s:o, s:s, s:o, s:o}", "bucket", (int)bucket, "owner",
                      member_name(s, b->owner), "home", member_name(s, b->home), "class",
-                     bucket_class_name(b->klass), "claimed_by",
-                     members_with(s, s->claim, bucket), "lingering_on",
-                     members_with(s, s->linger, bucket));
+                     bucket_class_name(b->klass), "claimed_by", members_with(s, s->claim, bucket),
+                     "lingering_on", members_with(s, s->linger, bucket));
 }
 
 static int evbuffer_take(const char *text, size_t size, void *arg)

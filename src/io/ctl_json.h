@@ -11,8 +11,8 @@
 
 /* Each returns a new reference, or NULL when memory is short. */
 json_t *ctl_json_status(const struct ctl_view *v);
-json_t *ctl_json_members(const struct ctl_view *v);  /* {"members": [...]} */
-json_t *ctl_json_vips(const struct ctl_view *v);     /* {"vips": [...]} */
+json_t *ctl_json_members(const struct ctl_view *v); /* {"members": [...]} */
+json_t *ctl_json_vips(const struct ctl_view *v);    /* {"vips": [...]} */
 json_t *ctl_json_version(const struct ctl_view *v);
 
 /*

@@ -19,8 +19,8 @@
 
 #include "conf.h"
 
-__attribute__((format(printf, 3, 4)))
-static int refuse(char why[CTL_WHY_BYTES], int status, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int refuse(char why[CTL_WHY_BYTES], int status,
+                                                        const char *format, ...)
 {
     va_list ap;
 
@@ -72,14 +72,14 @@ static int query_read(struct evkeyvalq *query, struct ctl_request *out, char *wh
     };
     const struct evkeyval *pair;
 
-    TAILQ_FOREACH(pair, query, next) {
+    TAILQ_FOREACH(pair, query, next)
+    {
         size_t i = 0;
         while (i < sizeof known / sizeof *known && (strcmp(known[i].key, pair->key) != 0 ||
                                                     !(out->route->arguments & known[i].argument)))
             i++;
         if (i == sizeof known / sizeof *known)
-            return refuse(why, 400, "%s has an argument that it does not take",
-                          out->route->path);
+            return refuse(why, 400, "%s has an argument that it does not take", out->route->path);
         if (known[i].value->family != FAMILY_NONE)
             return refuse(why, 400, "%s is given twice", known[i].key);
         if (!address_read(pair->value, known[i].value))
@@ -111,13 +111,13 @@ static int body_members_read(json_t *object, struct ctl_request *out, char *why)
     const char *key;
     json_t *value;
 
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         if (strcmp(key, "node") != 0 || takes == 0)
             return refuse(why, 400, "the body has a member that %s does not take",
                           out->route->path);
         if (!name_read(value, out->node))
-            return refuse(why, 400, "\"node\" is not a name of 1 to %d characters",
-                          NAME_BYTES_MAX);
+            return refuse(why, 400, "\"node\" is not a name of 1 to %d characters", NAME_BYTES_MAX);
     }
     return 200;
 }
@@ -144,8 +144,8 @@ static int body_read(const void *body, size_t length, struct ctl_request *out, c
 }
 
 int ctl_request_parse(const struct ctl_route *routes, size_t count, enum ctl_method method,
-                      const char *target, const void *body, size_t length,
-                      struct ctl_request *out, char why[CTL_WHY_BYTES])
+                      const char *target, const void *body, size_t length, struct ctl_request *out,
+                      char why[CTL_WHY_BYTES])
 {
     struct evkeyvalq query;
     struct evhttp_uri *uri = NULL;

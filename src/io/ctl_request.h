@@ -10,7 +10,7 @@
 enum {
     CTL_TARGET_BYTES_MAX = 1024, /* path and query */
     CTL_BODY_BYTES_MAX = 4096,
-    CTL_WHY_BYTES = 256,         /* a refusal, with its NUL */
+    CTL_WHY_BYTES = 256, /* a refusal, with its NUL */
 };
 
 enum ctl_method { CTL_GET, CTL_POST, CTL_OTHER };
@@ -31,7 +31,7 @@ typedef void (*ctl_answer_fn)(void *context, const struct ctl_request *r);
 struct ctl_route {
     const char *path;
     enum ctl_method method;
-    unsigned arguments;   /* of enum ctl_argument */
+    unsigned arguments; /* of enum ctl_argument */
     ctl_answer_fn answer;
 };
 
@@ -49,7 +49,7 @@ struct ctl_request {
  * 405 `out->route` tells the route of another method, or NULL.
  */
 int ctl_request_parse(const struct ctl_route *routes, size_t count, enum ctl_method method,
-                      const char *target, const void *body, size_t length,
-                      struct ctl_request *out, char why[CTL_WHY_BYTES]);
+                      const char *target, const void *body, size_t length, struct ctl_request *out,
+                      char why[CTL_WHY_BYTES]);
 
 #endif

@@ -189,8 +189,7 @@ static void text_parse(char *text, struct items *out)
         log_info(LOG, "the journal is of another boot or network: nothing of it is left here");
         return;
     }
-    for (char *line = strtok_r(NULL, "\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\n", &rest))
+    for (char *line = strtok_r(NULL, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
         if (!line_parse(line, &item) || items_add(out, &item) < 0)
             damaged++;
     if (damaged > 0)

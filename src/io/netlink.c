@@ -200,8 +200,8 @@ static int attribute_take(const struct nlattr *attribute, void *data)
     return MNL_CB_OK;
 }
 
-void netlink_attributes(const struct nlmsghdr *message, size_t header,
-                        const struct nlattr **table, size_t count)
+void netlink_attributes(const struct nlmsghdr *message, size_t header, const struct nlattr **table,
+                        size_t count)
 {
     struct attribute_table t = {.table = table, .count = count};
 
@@ -209,8 +209,7 @@ void netlink_attributes(const struct nlmsghdr *message, size_t header,
     (void)mnl_attr_parse(message, (unsigned)header, attribute_take, &t);
 }
 
-void netlink_attributes_nested(const struct nlattr *nest, const struct nlattr **table,
-                               size_t count)
+void netlink_attributes_nested(const struct nlattr *nest, const struct nlattr **table, size_t count)
 {
     struct attribute_table t = {.table = table, .count = count};
 

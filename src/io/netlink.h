@@ -71,8 +71,8 @@ int netlink_step(struct netlink *n, struct netlink_question *q);
  * last of several). Those of a message behind its `header` bytes, or inside
  * another attribute.
  */
-void netlink_attributes(const struct nlmsghdr *message, size_t header,
-                        const struct nlattr **table, size_t count);
+void netlink_attributes(const struct nlmsghdr *message, size_t header, const struct nlattr **table,
+                        size_t count);
 void netlink_attributes_nested(const struct nlattr *nest, const struct nlattr **table,
                                size_t count);
 

@@ -12,8 +12,8 @@ enum notify_state {
     NOTIFY_READY,     /* started, or done reloading */
     NOTIFY_RELOADING, /* with the monotonic time, as Type=notify-reload wants */
     NOTIFY_STOPPING,
-    NOTIFY_WATCHDOG,  /* the loop turns */
-    NOTIFY_STATUS,    /* nothing but `status` */
+    NOTIFY_WATCHDOG, /* the loop turns */
+    NOTIFY_STATUS,   /* nothing but `status` */
 };
 
 /* Tells the state; `status` is a line for `systemctl status`, or NULL.

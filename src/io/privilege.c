@@ -34,7 +34,8 @@ int privilege_check(char *why)
     bool admin = have(CAP_NET_ADMIN), raw = have(CAP_NET_RAW);
     if (admin && raw)
         return 0;
-    snprintf(why, WHY_BYTES, "missing %s%s%s: run ipclusterd as root, or give its unit "
+    snprintf(why, WHY_BYTES,
+             "missing %s%s%s: run ipclusterd as root, or give its unit "
              "AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW",
              admin ? "" : "CAP_NET_ADMIN", admin || raw ? "" : " and ", raw ? "" : "CAP_NET_RAW");
     return -EPERM;
@@ -58,15 +59,18 @@ static int memory_lock(char *why)
 {
     capng_get_caps_process();
     if (!memlock_lift() && !have(CAP_IPC_LOCK)) {
-        snprintf(why, WHY_BYTES, "memory is not locked (RLIMIT_MEMLOCK): heartbeats may be late "
+        snprintf(why, WHY_BYTES,
+                 "memory is not locked (RLIMIT_MEMLOCK): heartbeats may be late "
                  "when memory is short; give CAP_IPC_LOCK or LimitMEMLOCK=infinity");
         return -EPERM;
     }
     if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
         return 0;
     int rc = -errno;
-    snprintf(why, WHY_BYTES, "memory is not locked (%s): heartbeats may be late when memory is "
-             "short", strerror(-rc));
+    snprintf(why, WHY_BYTES,
+             "memory is not locked (%s): heartbeats may be late when memory is "
+             "short",
+             strerror(-rc));
     return rc;
 }
 
@@ -79,8 +83,10 @@ int privilege_realtime(char *why)
     if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &p) == 0)
         return rc;
     rc = -errno;
-    snprintf(why, WHY_BYTES, "no real-time scheduling (%s): heartbeats may be late under load; "
-             "give CAP_SYS_NICE, or set heartbeat.realtime = false", strerror(-rc));
+    snprintf(why, WHY_BYTES,
+             "no real-time scheduling (%s): heartbeats may be late under load; "
+             "give CAP_SYS_NICE, or set heartbeat.realtime = false",
+             strerror(-rc));
     return rc;
 }
 

@@ -72,8 +72,7 @@ static int watch_filter(int fd)
 
 static int watch_open(struct rtnl *r)
 {
-    const unsigned groups =
-        RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+    const unsigned groups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
 
     r->watch = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (r->watch == NULL)
@@ -302,8 +301,7 @@ static int link_gen_mode_change(struct rtnl *r, unsigned ifindex, int mode)
 }
 
 /* Down, change, up: whatever fails, the link comes up again. */
-static int link_mac_change_down(struct rtnl *r, const struct link_read *was,
-                                const struct mac *mac)
+static int link_mac_change_down(struct rtnl *r, const struct link_read *was, const struct mac *mac)
 {
     const unsigned ifindex = was->link.index;
     struct keep addresses = {0}, routes = {0};
@@ -323,8 +321,10 @@ static int link_mac_change_down(struct rtnl *r, const struct link_read *was,
         error = back;
     size_t lost = keep_put_back(&addresses, r) + keep_put_back(&routes, r);
     if (lost > 0)
-        log_warn(LOG, "link %u: %zu addresses or routes did not come back after the change of "
-                      "its MAC", ifindex, lost);
+        log_warn(LOG,
+                 "link %u: %zu addresses or routes did not come back after the change of "
+                 "its MAC",
+                 ifindex, lost);
     (void)link_gen_mode_change(r, ifindex, was->gen_mode);
 out:
     keep_clear(&addresses);

@@ -177,9 +177,9 @@ int rtnl_link_address(struct rtnl *r, unsigned ifindex, const struct address *no
 struct survey {
     struct address address;
     uint8_t prefix;
-    bool present;  /* the address, with any prefix */
-    bool covered;  /* another address has a network that contains ours */
-    bool primary;  /* present and not a secondary */
+    bool present;           /* the address, with any prefix */
+    bool covered;           /* another address has a network that contains ours */
+    bool primary;           /* present and not a secondary */
     struct keep dependants; /* secondaries of ours (IPv4) */
 };
 
@@ -220,8 +220,8 @@ static int survey_make(struct rtnl *r, unsigned ifindex, const struct address *a
     return rtnl_address_dump(r, ifindex, a->family, survey_reset, survey_take, s);
 }
 
-static int address_change(struct rtnl *r, unsigned type, unsigned ifindex,
-                          const struct address *a, uint8_t prefix, uint32_t flags)
+static int address_change(struct rtnl *r, unsigned type, unsigned ifindex, const struct address *a,
+                          uint8_t prefix, uint32_t flags)
 {
     uint8_t buffer[NETLINK_REQUEST_BYTES];
     void *header;

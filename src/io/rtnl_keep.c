@@ -90,8 +90,7 @@ static int neighbour_take(void *arg, const struct nlmsghdr *message)
 
     if (mnl_nlmsg_get_payload_len(message) < sizeof(*neighbour))
         return -EBADMSG;
-    if ((unsigned)neighbour->ndm_ifindex != d->ifindex ||
-        !(neighbour->ndm_state & NUD_PERMANENT))
+    if ((unsigned)neighbour->ndm_ifindex != d->ifindex || !(neighbour->ndm_state & NUD_PERMANENT))
         return 0;
     return keep_add(d->keep, message);
 }

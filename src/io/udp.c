@@ -35,26 +35,26 @@
 #define LOG "udp"
 
 enum {
-    PRIORITY = 6,                /* TC_PRIO_INTERACTIVE, the most without privilege */
+    PRIORITY = 6,                    /* TC_PRIO_INTERACTIVE, the most without privilege */
     TRAFFIC_CLASS = IPTOS_CLASS_CS6, /* network control */
-    RECEIVE_BYTES = 256 * 1024,  /* a few rounds of a full cluster */
+    RECEIVE_BYTES = 256 * 1024,      /* a few rounds of a full cluster */
     HOPS = 1,
-    RECEIVE_SKIP_MAX = 64,       /* useless datagrams per call */
+    RECEIVE_SKIP_MAX = 64, /* useless datagrams per call */
 };
 
 struct udp_link {
     char name[IFNAME_BYTES_MAX + 1];
-    unsigned ifindex;            /* 0: was not there */
-    int fd;                      /* -1: not open */
+    unsigned ifindex; /* 0: was not there */
+    int fd;           /* -1: not open */
 };
 
 struct udp {
-    int af;                      /* of every socket here */
+    int af; /* of every socket here */
     size_t links;
     struct udp_link link[HEARTBEAT_LINKS_MAX];
     struct address group;
     uint16_t port;
-    int peer_fd;                 /* -1: no peers */
+    int peer_fd; /* -1: no peers */
     size_t peers;
     struct sockaddr_storage peer[PEERS_MAX];
 };

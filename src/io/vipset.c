@@ -62,8 +62,7 @@ static struct item item_make(enum item_kind kind, const struct vip_config *vip,
 }
 
 /* Everything that `c` wants, in the order of making. */
-static int wanted_make(const struct config *c, const struct nft_place *place,
-                       struct items *wanted)
+static int wanted_make(const struct config *c, const struct nft_place *place, struct items *wanted)
 {
     static const enum item_kind order[] = {ITEM_MAC, ITEM_NIC, ITEM_ADDRESS};
 
@@ -132,8 +131,10 @@ static int place_find(struct vipset *v, const struct config *c, const char *inte
         return 0;
     /* It has ours, and the journal is lost. */
     if (mac_equal(&link.permanent, &unknown) || mac_is_virtual(c, interface, &link.permanent)) {
-        log_error(LOG, "%s has the virtual MAC as its own and does not tell its real one: "
-                       "set that with ip link set", interface);
+        log_error(LOG,
+                  "%s has the virtual MAC as its own and does not tell its real one: "
+                  "set that with ip link set",
+                  interface);
         return -EADDRINUSE;
     }
     struct item item = {

@@ -97,7 +97,7 @@ static void plan_check(const struct plan *p)
 {
     check(!bench.in_flight && p->generation > bench.generation);
     check(p->buckets == bench.config.buckets && !plan_equal(p, &bench.applied));
-    bool joined = status.lease_left > 0;
+    bool joined = status.state == NODE_LEAVING || status.lease_left > 0;
     for (unsigned b = 0; b < p->buckets; b++) {
         enum bucket_class is = (enum bucket_class)p->class_of[b];
         check(is < CLASS_MAX);

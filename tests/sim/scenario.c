@@ -131,8 +131,8 @@ static void draw_size(struct scenario *s, struct rng *r, const struct scenario_w
 
     /* What matters is the number of intervals: as many for short ones, and
      * fewer where each interval means many datagrams. */
-    usec intervals = 24000 / (s->nodes * s->nodes);
-    intervals = intervals > 600 ? 600 : intervals < 150 ? 150 : intervals;
+    usec intervals = 12000 / (s->nodes * s->nodes);
+    intervals = intervals > 400 ? 400 : intervals < 100 ? 100 : intervals;
     s->duration = intervals * s->interval;
     if (s->duration > 60 * USEC_PER_S)
         s->duration = 60 * USEC_PER_S;
