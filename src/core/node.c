@@ -44,7 +44,8 @@ void node_init(struct node *n, const struct node_config *config, uint64_t seed,
     n->salt = seed;
     n->link_up = n->healthy = true;
     n->now = n->deadline = INSTANT_PAST;
-    n->said_at = n->lease_until = n->lease_before = n->retry_at = INSTANT_PAST;
+    n->said_at = n->retry_at = INSTANT_PAST;
+    n->lease_until = n->lease_before = n->kernel_until = INSTANT_PAST;
     n->reject_note_at = n->conflict_note_at = n->mismatch_note_at = INSTANT_PAST;
     n->drain_by = INSTANT_PAST;
     n->hold_end = INSTANT_NEVER;
@@ -214,6 +215,8 @@ static instant deadline_make(const struct node *n)
 {
     if (n->over)
         return INSTANT_NEVER;
+    if (n->serve_dirty)
+        return n->now;
     instant d = instant_min(n->tick_at, node_count_due(n));
     d = instant_min(d, n->hold_end);
     if (n->urgent_left > 0 && n->budget > 0 && !n->in_flight)
@@ -250,8 +253,8 @@ static void node_settle(struct node *n, struct actions *out)
     health_watch(n);
     node_view(n, out);
     join_watch(n, out);
-    node_serve(n, out);
     leave_watch(n);
+    node_serve(n, out);
     if (n->converged && !converged)
         node_note(n, out, NOTE_CONVERGED, "", instant_diff(n->now, n->view_at), 0);
     enum node_state state = condition(n);

@@ -89,6 +89,8 @@ struct node {
     instant retry_at, failing_since;
     unsigned failures;
     instant lease_until, lease_before;
+    instant kernel_until; /* the latest that the lease can end in the kernel ... */
+    unsigned renewals;    /* ... but for renewals that are still on their way */
     instant hold_end; /* when the next hold on a bucket of ours ends */
     instant count_at, count_asked;
     bool counted, count_waits;

@@ -40,8 +40,7 @@ static void others_gather(const struct node *n, struct others *o)
 /* True if the kernel may still act on claims that it was given. */
 static bool lease_live(const struct node *n)
 {
-    usec guard = (n->config.dead_after - n->config.lease) / 2;
-    return instant_before(n->now, instant_add(n->lease_until, guard));
+    return n->renewals > 0 || instant_before(n->now, n->kernel_until);
 }
 
 void node_bits(struct node *n)
@@ -206,6 +205,7 @@ void node_renew(struct node *n, struct actions *out)
 {
     n->lease_before = n->lease_until;
     n->lease_until = instant_add(n->now, n->config.lease);
+    n->renewals++;
     out->item[out->count++].kind = ACTION_RENEW;
 }
 
@@ -242,11 +242,13 @@ static void applied_note(struct node *n, struct actions *out)
 void node_applied(struct node *n, uint64_t generation, int error, struct actions *out)
 {
     if (generation == 0) {
+        n->renewals -= n->renewals > 0;
         if (error != 0) {
             n->lease_until = n->lease_before;
             commit_failed(n, error, out);
             return;
         }
+        n->kernel_until = instant_add(n->now, n->config.lease);
         if (n->joined && !n->leased) {
             n->leased = true;
             node_urgent(n);

@@ -46,6 +46,8 @@ void node_patience(struct node *n)
     usec late = instant_diff(n->now, n->deadline);
     if (late < n->config.interval / 2)
         return;
+    n->listen_until = instant_add(n->listen_until, late); /* nothing was heard meanwhile */
+    n->join_at = instant_add(n->join_at, late);
     for (size_t i = 0; i < n->roster.count; i++) {
         struct member *m = &n->roster.member[i];
         if (member_alive(m))

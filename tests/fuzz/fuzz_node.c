@@ -97,15 +97,15 @@ static void plan_check(const struct plan *p)
 {
     check(!bench.in_flight && p->generation > bench.generation);
     check(p->buckets == bench.config.buckets && !plan_equal(p, &bench.applied));
-    bool joined = status.state == NODE_LEAVING || status.lease_left > 0;
+    bool joined = status.lease_left > 0;
     for (unsigned b = 0; b < p->buckets; b++) {
         enum bucket_class is = (enum bucket_class)p->class_of[b];
         check(is < CLASS_MAX);
         check((is == CLASS_RELEASE) == (p->target_of[b] != PLAN_TARGET_NONE));
         check(is != CLASS_RELEASE || p->target_of[b] < MEMBERS_MAX);
         check(joined || (!class_claims(is) && is != CLASS_RELEASE));
-        bool begins = class_claims(is) &&
-                      !class_claims((enum bucket_class)bench.applied.class_of[b]);
+        bool begins =
+            class_claims(is) && !class_claims((enum bucket_class)bench.applied.class_of[b]);
         if (!begins || !bench.quiet) /* it may have been granted when the plan had to wait */
             continue;
         for (size_t i = 0; i < status.members; i++)

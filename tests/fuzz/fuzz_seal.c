@@ -45,8 +45,8 @@ static void sealed_check(const struct seal *s, const uint8_t *data, size_t size)
         return;
     }
     check(total == length + SEAL_OVERHEAD && total <= sizeof sealed);
-    check(open_exact(s, sealed, total, opened, &got) == (length > 0 ? REJECT_NONE
-                                                                   : REJECT_MALFORMED));
+    check(open_exact(s, sealed, total, opened, &got) ==
+          (length > 0 ? REJECT_NONE : REJECT_MALFORMED));
     check(length == 0 || (got == length && memcmp(opened, data + 3, length) == 0));
     check(open_exact(s, sealed, place % total, opened, &got) != REJECT_NONE);
     sealed[place % total] ^= change;

@@ -336,3 +336,43 @@ tests_unit_test_roster_SOURCES = \
 	src/core/seal.c \
 	src/core/wire.c
 tests_unit_test_roster_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_hearsay
+tests_unit_test_hearsay_SOURCES = \
+	%D%/test_hearsay.c \
+	src/core/assign.c \
+	src/core/bucket.c \
+	src/core/buf.c \
+	src/core/member.c \
+	src/core/node.c \
+	src/core/node_hear.c \
+	src/core/node_say.c \
+	src/core/node_serve.c \
+	src/core/node_view.c \
+	src/core/plan.c \
+	src/core/roster.c \
+	src/core/seal.c \
+	src/core/status.c \
+	src/core/wire.c \
+	%D%/rig.c
+tests_unit_test_hearsay_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_node_edges
+tests_unit_test_node_edges_SOURCES = \
+	%D%/test_node_edges.c \
+	src/core/assign.c \
+	src/core/bucket.c \
+	src/core/buf.c \
+	src/core/member.c \
+	src/core/node.c \
+	src/core/node_hear.c \
+	src/core/node_say.c \
+	src/core/node_serve.c \
+	src/core/node_view.c \
+	src/core/plan.c \
+	src/core/roster.c \
+	src/core/seal.c \
+	src/core/status.c \
+	src/core/wire.c \
+	%D%/rig.c
+tests_unit_test_node_edges_LDADD = $(CMOCKA_LIBS) $(core_LIBS)

@@ -130,7 +130,7 @@ static void facts_go_by_incarnation(void **state)
     assert_int_equal(m.weight, 50);
     assert_true(m.tell > 0);
     m.tell = 0;
-    assert_false(member_facts(&m, 2, 0, 100)); /* older */
+    assert_false(member_facts(&m, 2, 0, 100));                 /* older */
     assert_false(member_facts(&m, 3, HEARTBEAT_DRAINING, 50)); /* known */
     assert_int_equal(m.tell, 0);
     assert_int_equal(m.weight, 50);
