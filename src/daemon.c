@@ -216,6 +216,15 @@ static void signal_dump(void *arg, int number)
     daemon_dump(arg);
 }
 
+/* Left to its default it would end the daemon without a hand-over. */
+static void signal_restart(void *arg, int number)
+{
+    (void)arg;
+    (void)number;
+    log_warn("daemon", "USR2: this version cannot replace itself while it runs; "
+                       "stop and start it instead");
+}
+
 /* Signals and alarms: before anything is touched, so that a TERM during the
  * start is answered after it, in order. */
 static int watches_start(struct daemon *d)
@@ -224,10 +233,8 @@ static int watches_start(struct daemon *d)
         int number;
         loop_fn fn;
     } signals[] = {
-        {SIGTERM, signal_leave},
-        {SIGINT, signal_leave},
-        {SIGHUP, signal_reload},
-        {SIGUSR1, signal_dump},
+        {SIGTERM, signal_leave}, {SIGINT, signal_leave},    {SIGHUP, signal_reload},
+        {SIGUSR1, signal_dump},  {SIGUSR2, signal_restart},
     };
     static_assert(sizeof signals / sizeof *signals <=
                       sizeof((struct daemon *)0)->signal_watch / sizeof(struct watch *),

@@ -36,13 +36,13 @@ static const struct {
     [NOTE_REFUTED] = {LOG_LEVEL_WARN, "was called dead while alive: going on as incarnation {n}"},
     [NOTE_LEASE_LAPSED] = {LOG_LEVEL_WARN,
                            "the lease lapsed, {nt} after its last renewal: this host was held up, "
-                           "or cannot reach the others"},
+                           "or its kernel refused"},
     [NOTE_APPLY_FAILED] = {LOG_LEVEL_ERROR,
                            "the kernel did not take the rules: {ne} ({o} in a row); trying again"},
     [NOTE_REJECTED] = {LOG_LEVEL_WARN, "datagrams rejected as {nr}: {o} so far{nh}"},
     [NOTE_CONFIG_MISMATCH] = {LOG_LEVEL_WARN,
-                              "{m} has another configuration (buckets, vips, dead_after): "
-                              "make them equal on all nodes"},
+                              "{m} has another configuration (buckets, vips, dead_after, "
+                              "lease): make them equal on all nodes"},
     [NOTE_NAME_CONFLICT] = {LOG_LEVEL_ERROR,
                             "another node has our name: give each a node.name of its own"},
     [NOTE_ROSTER_FULL] = {LOG_LEVEL_ERROR,

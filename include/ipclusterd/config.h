@@ -65,7 +65,7 @@ struct config {
     char control_group[NAME_BYTES_MAX + 1]; /* "" : none */
 
     /* What the members must have in common (buckets, selection, VIPs, and the
-     * heartbeat's dead_after): equal on all nodes or they refuse each other. */
+     * heartbeat's dead_after and lease): equal on all nodes or they refuse each other. */
     uint64_t digest;
 };
 

@@ -181,7 +181,7 @@ static void check_rejected(struct findings *f, const json_t *status)
         {"foreign_cluster", "belong to another cluster",
          "Harmless; another group or port for one of the two would end it."},
         {"config_mismatch", "come from a node with another configuration",
-         "buckets, vips and dead_after must be the same on every node; the log names the node."},
+         "buckets, vips, dead_after and lease must be the same on every node; the log names it."},
         {"version", "speak another version of the protocol",
          "Bring all nodes to one version of ipclusterd."},
     };
