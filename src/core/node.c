@@ -45,7 +45,7 @@ void node_init(struct node *n, const struct node_config *config, uint64_t seed,
     n->link_up = n->healthy = true;
     n->now = n->deadline = INSTANT_PAST;
     n->said_at = n->retry_at = INSTANT_PAST;
-    n->lease_until = n->lease_before = n->kernel_until = INSTANT_PAST;
+    n->lease_until = n->kernel_until = INSTANT_PAST;
     n->reject_note_at = n->conflict_note_at = n->mismatch_note_at = INSTANT_PAST;
     n->drain_by = INSTANT_PAST;
     n->hold_end = INSTANT_NEVER;
@@ -159,7 +159,8 @@ static void join_watch(struct node *n, struct actions *out)
         instant hold = instant_add(n->now, n->config.orphan_after);
         n->hold_until[b] = instant_max(n->hold_until[b], hold);
     }
-    n->tick_at = n->now; /* tells it, and starts the lease */
+    n->tick_at = n->now; /* tells it, and starts the lease, for whose confirmation we wait: */
+    n->lease_until = instant_add(n->now, n->config.lease);
     node_urgent(n);
 }
 

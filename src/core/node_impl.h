@@ -21,6 +21,7 @@ enum {
     URGENT_TIMES = 3,     /* a change is told so often at once */
     BUDGET_PER_TICK = 12, /* heartbeats beside the regular one, per interval */
     FAREWELLS = 3,
+    RENEWALS_MAX = 8, /* on their way at once */
 };
 
 #define COUNT_EVERY USEC_PER_S         /* how often lingering flows are counted ... */
@@ -88,9 +89,10 @@ struct node {
     uint64_t generation;
     instant retry_at, failing_since;
     unsigned failures;
-    instant lease_until, lease_before;
+    instant lease_until;  /* of the last renewal that is confirmed, from when it was asked */
     instant kernel_until; /* the latest that the lease can end in the kernel ... */
     unsigned renewals;    /* ... but for renewals that are still on their way */
+    instant renewal_asked[RENEWALS_MAX];
     instant hold_end; /* when the next hold on a bucket of ours ends */
     instant count_at, count_asked;
     bool counted, count_waits;

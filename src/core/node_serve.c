@@ -54,9 +54,11 @@ void node_bits(struct node *n)
                      (live && (class_claims(applied) || class_claims(flight)));
         bool holds = applied == CLASS_LINGER || applied == CLASS_RELEASE ||
                      (class_claims(applied) && !claim);
-        /* Of a bucket of ours it tells that we are prepared: not before we are.
-         * Of another's it tells of flows: at once. */
-        if (n->class_of[b] == CLASS_LINGER && n->assign.owner[b] != (int)n->roster.self)
+        /* Of a bucket of ours it tells that we are prepared: not before we are,
+         * nor when we are about not to be. Of another's it tells of flows: at once. */
+        if (n->assign.owner[b] == (int)n->roster.self)
+            holds = holds && (!n->in_flight || flight != CLASS_FOREIGN);
+        else if (n->class_of[b] == CLASS_LINGER)
             holds = true;
         bitmap_assign(&n->claim, b, claim);
         bitmap_assign(&n->linger, b, holds);
@@ -203,9 +205,9 @@ void node_serve(struct node *n, struct actions *out)
 
 void node_renew(struct node *n, struct actions *out)
 {
-    n->lease_before = n->lease_until;
-    n->lease_until = instant_add(n->now, n->config.lease);
-    n->renewals++;
+    if (n->renewals == RENEWALS_MAX)
+        return; /* the kernel does not answer: let the lease run out */
+    n->renewal_asked[n->renewals++] = n->now;
     out->item[out->count++].kind = ACTION_RENEW;
 }
 
@@ -219,6 +221,31 @@ static void commit_failed(struct node *n, int error, struct actions *out)
     n->retry_at = instant_add(n->now, pause < RETRY_MOST ? pause : RETRY_MOST);
     n->failures++;
     node_note(n, out, NOTE_APPLY_FAILED, "", -error, (int64_t)n->failures);
+}
+
+/* The oldest renewal on its way is answered: the lease counts from when it was
+ * asked for, and may go on in the kernel as if it had begun just now. */
+static void renewed(struct node *n, int error, struct actions *out)
+{
+    if (n->renewals == 0)
+        return; /* of an earlier life of this struct: nothing that we asked for */
+    instant asked = n->renewal_asked[0];
+    n->renewals--;
+    memmove(&n->renewal_asked[0], &n->renewal_asked[1], n->renewals * sizeof n->renewal_asked[0]);
+    if (error != 0) {
+        commit_failed(n, error, out);
+        return;
+    }
+    n->kernel_until = instant_add(n->now, n->config.lease);
+    n->lease_until = instant_max(n->lease_until, instant_add(asked, n->config.lease));
+    if (n->joined && !n->leased) {
+        n->leased = true;
+        node_urgent(n);
+    }
+    if (!n->in_flight && n->failures > 0 && plan_equal(&n->wanted, &n->applied)) {
+        n->failures = 0;
+        n->retry_at = INSTANT_PAST;
+    }
 }
 
 /* Tells what a committed plan moved. */
@@ -242,21 +269,7 @@ static void applied_note(struct node *n, struct actions *out)
 void node_applied(struct node *n, uint64_t generation, int error, struct actions *out)
 {
     if (generation == 0) {
-        n->renewals -= n->renewals > 0;
-        if (error != 0) {
-            n->lease_until = n->lease_before;
-            commit_failed(n, error, out);
-            return;
-        }
-        n->kernel_until = instant_add(n->now, n->config.lease);
-        if (n->joined && !n->leased) {
-            n->leased = true;
-            node_urgent(n);
-        }
-        if (!n->in_flight && n->failures > 0 && plan_equal(&n->wanted, &n->applied)) {
-            n->failures = 0;
-            n->retry_at = INSTANT_PAST;
-        }
+        renewed(n, error, out);
         return;
     }
     if (!n->in_flight || generation != n->flight.generation)
