@@ -65,8 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (line > 0)
         memcpy(target, data, line);
     target[line] = '\0';
-    status = ctl_request_parse(routes, sizeof routes / sizeof *routes, method, target, body,
-                               length, &r, why);
+    status = ctl_request_parse(routes, sizeof routes / sizeof *routes, method, target, body, length,
+                               &r, why);
     assert(status == 200 || (status >= 400 && status < 500));
     assert((status == 200) == (why[0] == '\0'));
     if (status == 200)

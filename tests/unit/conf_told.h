@@ -10,9 +10,7 @@
 
 #include "io/conf.h"
 
-enum {
-    FAULTS_MAX = 128
-};
+enum { FAULTS_MAX = 128 };
 
 /* What a load told. */
 struct told {

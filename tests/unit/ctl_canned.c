@@ -18,9 +18,8 @@
 const char *node_state_name(enum node_state s)
 {
     static const char *const name[NODE_STATE_MAX] = {
-        [NODE_JOINING] = "joining",     [NODE_SERVING] = "serving",
-        [NODE_DRAINING] = "draining",   [NODE_HELD] = "held",
-        [NODE_UNHEALTHY] = "unhealthy", [NODE_ISOLATED] = "isolated",
+        [NODE_JOINING] = "joining", [NODE_SERVING] = "serving",     [NODE_DRAINING] = "draining",
+        [NODE_HELD] = "held",       [NODE_UNHEALTHY] = "unhealthy", [NODE_ISOLATED] = "isolated",
         [NODE_LEAVING] = "leaving",
     };
     return name[s];
@@ -234,8 +233,8 @@ const struct ctl_ops canned_ops = {
 
 struct canned *canned_new(const char *socket, const char *group)
 {
-    struct canned *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                            -1, 0);
+    struct canned *c =
+        mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     if (c == MAP_FAILED)
         abort();

@@ -87,13 +87,13 @@ json_t *netlab_json(const char *format, ...)
     return json != NULL ? json : json_array();
 }
 
-const json_t *netlab_find(const json_t *list, const char *key, const char *name,
-                          const char *value)
+const json_t *netlab_find(const json_t *list, const char *key, const char *name, const char *value)
 {
     size_t i;
     const json_t *object;
 
-    json_array_foreach(list, i, object) {
+    json_array_foreach(list, i, object)
+    {
         if (key != NULL) {
             const json_t *found = netlab_find(json_object_get(object, key), NULL, name, value);
             if (found != NULL)

@@ -31,8 +31,7 @@ void netlab_settle(const char *link);
 
 /* The first object of `list`, or of the lists under `key` in its objects, whose
  * member `name` is the string `value`; NULL if there is none. `key` may be NULL. */
-const json_t *netlab_find(const json_t *list, const char *key, const char *name,
-                          const char *value);
+const json_t *netlab_find(const json_t *list, const char *key, const char *name, const char *value);
 
 /* Polls `ready` until it is true; false after `seconds`. */
 bool netlab_wait(bool (*ready)(void *arg), void *arg, double seconds);

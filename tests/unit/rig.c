@@ -237,8 +237,8 @@ bool rig_covered(const struct rig *r)
     for (unsigned b = 0; b < 64; b++) {
         unsigned claims = 0;
         for (int i = 0; i < RIG_NODES; i++)
-            claims += r->node[i].running &&
-                      class_claims((enum bucket_class)r->node[i].plan.class_of[b]);
+            claims +=
+                r->node[i].running && class_claims((enum bucket_class)r->node[i].plan.class_of[b]);
         if (claims != 1)
             return false;
     }

@@ -13,12 +13,12 @@ enum { RIG_NODES = 8, RIG_NOTES = 4096 };
 
 struct rig_node {
     struct node *node;
-    bool running, cut;   /* cut: neither sends nor hears */
-    int fail;            /* what the kernel answers: 0 or -errno */
+    bool running, cut; /* cut: neither sends nor hears */
+    int fail;          /* what the kernel answers: 0 or -errno */
     int fail_renew;
-    bool mute_kernel;    /* the kernel does not answer at all */
+    bool mute_kernel; /* the kernel does not answer at all */
     uint32_t flows[BUCKETS_MAX];
-    struct plan plan;    /* what the kernel holds */
+    struct plan plan; /* what the kernel holds */
     unsigned exits, counts;
 };
 

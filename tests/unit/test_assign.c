@@ -174,8 +174,7 @@ static void golden(void **state)
             char name[16];
             snprintf(name, sizeof name, "web%u", i + 1);
             uint16_t weight = (uint16_t)(100 + i * table[t].weight_step);
-            m[i] = (struct assign_member){assign_hash("web", name), weight,
-                                          i >= table[t].absent};
+            m[i] = (struct assign_member){assign_hash("web", name), weight, i >= table[t].absent};
         }
         assign_compute(&after, m, table[t].members, table[t].buckets);
         uint8_t bytes[2][2 * BUCKETS_MAX];

@@ -85,8 +85,8 @@ static void names(void **state)
         size_t length;
         const char *name; /* NULL: refused */
     } wire[] = {
-        {"\003web", 4, "web"}, {"\000", 1, NULL},      {"\004web", 4, NULL},
-        {"\003w\0b", 4, NULL}, {"\003w b", 4, NULL},   {"\377", 1, NULL},
+        {"\003web", 4, "web"}, {"\000", 1, NULL},           {"\004web", 4, NULL},
+        {"\003w\0b", 4, NULL}, {"\003w b", 4, NULL},        {"\377", 1, NULL},
         {"", 0, NULL},         {"\011123456789", 10, NULL}, /* longer than its array */
     };
     for (size_t i = 0; i < sizeof wire / sizeof wire[0]; i++) {
@@ -118,8 +118,10 @@ static void bitmaps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_round_trip), cmocka_unit_test(error_is_sticky),
-        cmocka_unit_test(bytes_left_are_not_done), cmocka_unit_test(names),
+        cmocka_unit_test(numbers_round_trip),
+        cmocka_unit_test(error_is_sticky),
+        cmocka_unit_test(bytes_left_are_not_done),
+        cmocka_unit_test(names),
         cmocka_unit_test(bitmaps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -324,10 +324,10 @@ static void test_json(void **state)
     static const struct {
         const char *line, *member;
     } cases[] = {
-        {"-j status", "converged"},     {"members -j", "members"},  {"--json vips", "vips"},
-        {"-j buckets", "buckets"},      {"which 10.0.0.1 -j", "order"}, {"-j rules", "rules"},
-        {"-j genkey", "key"},           {"-j version", "daemon"},   {"-j drain", "ok"},
-        {"-j undrain web2", "ok"},      {"-j forget web3", "ok"},   {"-j reload", "ok"},
+        {"-j status", "converged"}, {"members -j", "members"},      {"--json vips", "vips"},
+        {"-j buckets", "buckets"},  {"which 10.0.0.1 -j", "order"}, {"-j rules", "rules"},
+        {"-j genkey", "key"},       {"-j version", "daemon"},       {"-j drain", "ok"},
+        {"-j undrain web2", "ok"},  {"-j forget web3", "ok"},       {"-j reload", "ok"},
         {"-j leave", "ok"},
     };
 
@@ -386,8 +386,8 @@ static void test_changes(void **state)
     static const struct {
         const char *line, *asked;
     } cases[] = {
-        {"drain", "drain (self)"},     {"drain web2", "drain web2"}, {"undrain", "undrain (self)"},
-        {"forget web3", "forget web3"}, {"leave", "leave"},          {"reload", "reload"},
+        {"drain", "drain (self)"},      {"drain web2", "drain web2"}, {"undrain", "undrain (self)"},
+        {"forget web3", "forget web3"}, {"leave", "leave"},           {"reload", "reload"},
     };
 
     (void)state;
@@ -442,10 +442,25 @@ static void test_refused(void **state)
 static void test_misused(void **state)
 {
     static const char *const lines[] = {
-        "", "watch", "events", "restart", "release web1", "doctor", "simulate", "rules --iptables",
-        "which", "which 10.0.0.1 10.0.0.2", "forget", "status now", "status --wait",
-        "drain --vip 10.0.0.1", "drain --timeout 1s", "drain --wait --timeout 1",
-        "drain --wait --timeout -1s", "drain --wait --timeout 99999999999999h", "--frobnicate",
+        "",
+        "watch",
+        "events",
+        "restart",
+        "release web1",
+        "doctor",
+        "simulate",
+        "rules --iptables",
+        "which",
+        "which 10.0.0.1 10.0.0.2",
+        "forget",
+        "status now",
+        "status --wait",
+        "drain --vip 10.0.0.1",
+        "drain --timeout 1s",
+        "drain --wait --timeout 1",
+        "drain --wait --timeout -1s",
+        "drain --wait --timeout 99999999999999h",
+        "--frobnicate",
     };
 
     (void)state;
@@ -475,12 +490,24 @@ static void test_no_daemon(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_status_for_people), CASE(test_status_of_bad_times), CASE(test_all_is_well),
-        CASE(test_eighty_columns),    CASE(test_names_cannot_draw),   CASE(test_colour),
-        CASE(test_the_map),           CASE(test_which_for_people),    CASE(test_json),
-        CASE(test_rules_are_passed_on), CASE(test_keys),              CASE(test_check),
-        CASE(test_changes),           CASE(test_drain_waits),         CASE(test_drain_draws_a_bar),
-        CASE(test_drain_gives_up),    CASE(test_refused),             CASE(test_misused),
+        CASE(test_status_for_people),
+        CASE(test_status_of_bad_times),
+        CASE(test_all_is_well),
+        CASE(test_eighty_columns),
+        CASE(test_names_cannot_draw),
+        CASE(test_colour),
+        CASE(test_the_map),
+        CASE(test_which_for_people),
+        CASE(test_json),
+        CASE(test_rules_are_passed_on),
+        CASE(test_keys),
+        CASE(test_check),
+        CASE(test_changes),
+        CASE(test_drain_waits),
+        CASE(test_drain_draws_a_bar),
+        CASE(test_drain_gives_up),
+        CASE(test_refused),
+        CASE(test_misused),
         CASE(test_no_daemon),
     };
 

@@ -17,9 +17,7 @@
 #include "io/conf_source.h"
 #include "io/conf_value.h"
 
-enum {
-    TEXT_MAX = 8192
-};
+enum { TEXT_MAX = 8192 };
 
 static void test_defaults(void **state)
 {

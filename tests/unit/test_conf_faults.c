@@ -161,9 +161,7 @@ static const struct fault_case {
 /* clang-format on */
 
 /* The last case has two more, which its six places do not hold. */
-enum {
-    FAULTS_OF_LAST = 8
-};
+enum { FAULTS_OF_LAST = 8 };
 
 static void test_faults(void **state)
 {

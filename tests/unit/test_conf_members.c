@@ -42,10 +42,7 @@ static void test_digest(void **state)
         VIP_WITH("orphans = \"drop\";"),
         BASE "vips = (" VIP4 ", { address = \"2001:db8::1\"; interface = \"eth0\"; } );",
     };
-    enum {
-        SAME = sizeof(same) / sizeof(same[0]),
-        OTHER = sizeof(other) / sizeof(other[0])
-    };
+    enum { SAME = sizeof(same) / sizeof(same[0]), OTHER = sizeof(other) / sizeof(other[0]) };
     uint64_t digest = digest_of(BASE "vips = (" VIP4 ");"), seen[OTHER];
 
     (void)state;

@@ -47,9 +47,9 @@ static void test_hash(void **state)
         const char *address;
         unsigned bucket;
     } known[] = {
-        {"10.0.0.1", 0x52},      {"10.0.0.2", 0x2c},    {"192.0.2.33", 0x6e},
-        {"198.51.100.7", 0x89},  {"203.0.113.254", 0x96}, {"8.8.8.8", 0x47},
-        {"2001:db8::1", 0xf9},   {"2001:db8::ffff", 0xba},
+        {"10.0.0.1", 0x52},     {"10.0.0.2", 0x2c},       {"192.0.2.33", 0x6e},
+        {"198.51.100.7", 0x89}, {"203.0.113.254", 0x96},  {"8.8.8.8", 0x47},
+        {"2001:db8::1", 0xf9},  {"2001:db8::ffff", 0xba},
     };
     (void)state;
 
@@ -154,7 +154,7 @@ static void test_flows(void **state)
     flow_add("198.51.100.7", "192.0.2.3", 6, TCP_CONNTRACK_ESTABLISHED); /* hash: 0x89 */
     flow_add("2001:db8:1::42", "2001:db8::2", 7, TCP_CONNTRACK_ESTABLISHED);
     flow_add("198.51.100.7", "192.0.2.200", 8, TCP_CONNTRACK_ESTABLISHED); /* not a VIP */
-    flow_add("192.0.2.2", "192.0.2.2", 9, TCP_CONNTRACK_ESTABLISHED); /* through lo */
+    flow_add("192.0.2.2", "192.0.2.2", 9, TCP_CONNTRACK_ESTABLISHED);      /* through lo */
     count();
     assert_int_equal(counts.of[7], 3);
     assert_int_equal(counts.of[9], 1);

@@ -67,8 +67,8 @@ static void test_bad_requests(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        assert_refused(exchange(cases[i].method, cases[i].target, cases[i].body),
-                       cases[i].status, cases[i].word);
+        assert_refused(exchange(cases[i].method, cases[i].target, cases[i].body), cases[i].status,
+                       cases[i].word);
     assert_string_equal(canned->asked, "");
     assert_int_equal(exchange("PUT", "/v1/drain", ""), 405);
     assert_non_null(strstr(answer, "Allow: POST"));
@@ -103,7 +103,10 @@ static void test_sizes_are_limited(void **state)
 static void test_rubbish_harms_nothing(void **state)
 {
     static const char *const rubbish[] = {
-        "\r\n\r\n", "rubbish\r\n\r\n", "GET\r\n\r\n", "GET  HTTP/1.1\r\n\r\n",
+        "\r\n\r\n",
+        "rubbish\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET  HTTP/1.1\r\n\r\n",
         "POST /v1/leave HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         "POST /v1/leave HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",

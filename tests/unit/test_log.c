@@ -143,12 +143,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stderr_take, stderr_give_back)
-        TEST(one_line_with_level_and_subsystem),
-        TEST(filters_by_level),
-        TEST(control_characters_make_no_line),
-        TEST(a_long_text_is_cut_to_one_line),
-        TEST(the_journal_gets_priorities),
-        TEST(a_full_pipe_does_not_block),
+        TEST(one_line_with_level_and_subsystem), TEST(filters_by_level),
+        TEST(control_characters_make_no_line),   TEST(a_long_text_is_cut_to_one_line),
+        TEST(the_journal_gets_priorities),       TEST(a_full_pipe_does_not_block),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

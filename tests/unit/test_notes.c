@@ -58,8 +58,8 @@ static void numbers_stand_where_they_belong(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        assert_string_equal(
-            text_of(rows[i].kind, rows[i].member, rows[i].number, rows[i].other), rows[i].text);
+        assert_string_equal(text_of(rows[i].kind, rows[i].member, rows[i].number, rows[i].other),
+                            rows[i].text);
 }
 
 static void a_short_buffer_cuts_the_sentence(void **state)
@@ -102,10 +102,10 @@ static void what_repeats_is_told_once(void **state)
     log_open("test", true, LOG_LEVEL_INFO);
     assert_int_equal(lines_of(d, (struct note){.kind = NOTE_APPLY_FAILED, .number = 12}, 20), 1);
     assert_int_equal(lines_of(d, (struct note){.kind = NOTE_APPLY_FAILED, .number = 12}, 20), 1);
-    assert_int_equal(
-        lines_of(d, (struct note){.kind = NOTE_REJECTED, .number = REJECT_FORGED}, 20), 1);
-    assert_int_equal(
-        lines_of(d, (struct note){.kind = NOTE_REJECTED, .number = REJECT_FORGED}, 20), 0);
+    assert_int_equal(lines_of(d, (struct note){.kind = NOTE_REJECTED, .number = REJECT_FORGED}, 20),
+                     1);
+    assert_int_equal(lines_of(d, (struct note){.kind = NOTE_REJECTED, .number = REJECT_FORGED}, 20),
+                     0);
     assert_int_equal(
         lines_of(d, (struct note){.kind = NOTE_REJECTED, .number = REJECT_REPLAYED}, 20), 1);
     assert_int_equal(lines_of(d, (struct note){.kind = NOTE_TAKEOVER, .number = 1}, 20), 20);

@@ -152,8 +152,14 @@ static void watchdog_interval_is_half(void **state)
         const char *usec;
         usec interval;
     } rows[] = {
-        {NULL, 0}, {"", 0}, {"0", 0}, {"-5", 0}, {"ten", 0}, {"3000000 ", 0},
-        {"99999999999999999999", 0}, {"3000000", 1500000},
+        {NULL, 0},
+        {"", 0},
+        {"0", 0},
+        {"-5", 0},
+        {"ten", 0},
+        {"3000000 ", 0},
+        {"99999999999999999999", 0},
+        {"3000000", 1500000},
     };
     char pid[32];
     (void)state;
@@ -173,12 +179,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        TEST(nobody_wants_to_know),
-        TEST(tells_every_state),
-        TEST(a_reload_tells_the_time),
-        TEST(knows_abstract_names),
-        TEST(faults_do_no_harm),
-        TEST(a_manager_that_does_not_read_loses_messages),
+        TEST(nobody_wants_to_know),      TEST(tells_every_state),
+        TEST(a_reload_tells_the_time),   TEST(knows_abstract_names),
+        TEST(faults_do_no_harm),         TEST(a_manager_that_does_not_read_loses_messages),
         TEST(watchdog_interval_is_half),
     };
     return cmocka_run_group_tests_name("notify", tests, NULL, NULL);

@@ -30,8 +30,7 @@ int __real_netlink_ask(struct netlink *n, struct nlmsghdr *request, netlink_take
 int __wrap_netlink_ask(struct netlink *n, struct nlmsghdr *request, netlink_take_fn take,
                        void *arg);
 
-int __wrap_netlink_ask(struct netlink *n, struct nlmsghdr *request, netlink_take_fn take,
-                       void *arg)
+int __wrap_netlink_ask(struct netlink *n, struct nlmsghdr *request, netlink_take_fn take, void *arg)
 {
     const struct nlattr *attribute[IFLA_ADDRESS + 1];
 
@@ -220,8 +219,8 @@ static void test_address_ip6(void **state)
     json_decref(shown);
     /* The host's own traffic leaves from its own address. */
     json_t *route = netlab_json("ip -j route get 2001:db8::99");
-    assert_string_equal(
-        json_string_value(json_object_get(json_array_get(route, 0), "prefsrc")), "2001:db8::11");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(route, 0), "prefsrc")),
+                        "2001:db8::11");
     json_decref(route);
     assert_int_equal(rtnl_address_del(rtnl, a0, &vip, 64), 0);
     assert_int_equal(rtnl_address_has(rtnl, a0, &vip), 0);
@@ -358,8 +357,9 @@ static void test_mac_set_down(void **state)
     assert_true(mac_shown("02:00:00:00:00:0a"));
     things_check();
     json_t *links = netlab_json("ip -d -j link show dev a0");
-    assert_string_equal(json_string_value(json_object_get(json_array_get(links, 0),
-                                                          "inet6_addr_gen_mode")), "eui64");
+    assert_string_equal(
+        json_string_value(json_object_get(json_array_get(links, 0), "inet6_addr_gen_mode")),
+        "eui64");
     json_decref(links);
 }
 

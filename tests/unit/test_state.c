@@ -187,8 +187,19 @@ static void keeps_the_incarnation(void **state)
 static void believes_no_damaged_incarnation(void **state)
 {
     static const char *const damaged[] = {
-        "", "\n", "12", "1 2\n", "-1\n", "+1\n", "0x10\n", "4294967296\n", "1\n\n", "1\n2\n",
-        "99999999999999999999999999999\n", "seven\n", " 7\n",
+        "",
+        "\n",
+        "12",
+        "1 2\n",
+        "-1\n",
+        "+1\n",
+        "0x10\n",
+        "4294967296\n",
+        "1\n\n",
+        "1\n2\n",
+        "99999999999999999999999999999\n",
+        "seven\n",
+        " 7\n",
     };
     (void)state;
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {

@@ -51,13 +51,15 @@ static int setup(void **state)
                    (int)getpid(), host_b);
         netlab_run("sysctl -qw net.ipv6.conf.a%d.accept_dad=0; ip link set a%d up", i, i);
         netlab_run("ip addr add 10.0.%d.1/24 dev a%d; "
-                   "ip -6 addr add 2001:db8:%d::1/64 dev a%d nodad", i, i, i, i);
+                   "ip -6 addr add 2001:db8:%d::1/64 dev a%d nodad",
+                   i, i, i, i);
     }
     netlab_go(host_b);
     for (int i = 0; i < 2; i++)
         netlab_run("sysctl -qw net.ipv6.conf.b%d.accept_dad=0; ip link set b%d up; "
                    "ip addr add 10.0.%d.2/24 dev b%d; "
-                   "ip -6 addr add 2001:db8:%d::2/64 dev b%d nodad", i, i, i, i, i, i);
+                   "ip -6 addr add 2001:db8:%d::2/64 dev b%d nodad",
+                   i, i, i, i, i, i);
     netlab_settle("b0");
     netlab_settle("b1");
     netlab_go(host_a);
@@ -294,7 +296,8 @@ static void test_interface_comes_again(void **state)
     a = NULL;
     assert_int_equal(udp_open(&a, &config_a), -ENODEV);
     netlab_run("ip link add a0 type veth peer name b0 netns /proc/%d/fd/%d; ip link set a0 up; "
-               "ip addr add 10.0.0.1/24 dev a0", (int)getpid(), host_b);
+               "ip addr add 10.0.0.1/24 dev a0",
+               (int)getpid(), host_b);
     netlab_go(host_b);
     netlab_run("ip link set b0 up");
     netlab_settle("b0");
@@ -323,7 +326,9 @@ static void test_marks(void **state)
     struct pollfd p = {.fd = fds[0], .events = POLLIN};
     assert_int_equal(poll(&p, 1, 2000), 1);
     struct iovec part = {.iov_base = data, .iov_len = sizeof(data)};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
                              .msg_controllen = sizeof(control)};
     assert_int_equal(recvmsg(fds[0], &message, 0), 5);
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c)) {

@@ -58,7 +58,8 @@ static void host_text(char *out, size_t size)
 {
     FILE *p = popen("ip -o link show a0 | sed 's/ state.*link/ link/'; ip -o addr show dev a0 | "
                     "sort; bridge fdb show dev a0 | sort; ip route; ip -6 route; "
-                    "ip neigh show nud permanent", "r");
+                    "ip neigh show nud permanent",
+                    "r");
     assert_non_null(p);
     size_t got = fread(out, 1, size - 1, p);
     out[got] = '\0';
@@ -289,7 +290,7 @@ static void test_crash_same(void **state)
     crash();
     start();
     assert_true(mac_equal(&place[0].own, &own)); /* though the NIC shows V1 */
-    assert_true(address_shown("192.0.2.2/24")); /* without a gap */
+    assert_true(address_shown("192.0.2.2/24"));  /* without a gap */
     assert_int_equal(apply(), 0);
     assert_int_equal(vipset_clear(vipset), 0);
     host_unchanged();
@@ -345,8 +346,11 @@ static void test_crash_other_mac(void **state)
 static void test_crash_early(void **state)
 {
     struct items items = {0};
-    struct item item = {.kind = ITEM_NIC, .link = "a0", .ifindex = if_nametoindex("a0"),
-                        .own = mac(OWN), .mac = mac(V1)};
+    struct item item = {.kind = ITEM_NIC,
+                        .link = "a0",
+                        .ifindex = if_nametoindex("a0"),
+                        .own = mac(OWN),
+                        .mac = mac(V1)};
     (void)state;
 
     assert_int_equal(items_add(&items, &item), 0);
@@ -381,11 +385,22 @@ static void test_journal_foreign(void **state)
 static void test_journal_damaged(void **state)
 {
     static const char *const lines[] = {
-        "address a0 1 192.0.2.2", "address a0 1 192.0.2.2/33", "address a0 0 192.0.2.2/24",
-        "address a0 x 192.0.2.2/24", "address a0 1 nonsense/24", "address a0 1 192.0.2.2/ 24",
-        "nic a0 1 02:00:00:00:00:01", "mac a0 1 02:00:00:00:00", "mac a0 1", "other a0 1 x", "",
-        "mac a-name-that-is-too-long 1 02:00:00:00:00:01", "mac a0 1 02:00:00:00:00:01 x y z",
-        "address a0 1 /", "nic", "mac a0 99999999999999999999 02:00:00:00:00:01 02",
+        "address a0 1 192.0.2.2",
+        "address a0 1 192.0.2.2/33",
+        "address a0 0 192.0.2.2/24",
+        "address a0 x 192.0.2.2/24",
+        "address a0 1 nonsense/24",
+        "address a0 1 192.0.2.2/ 24",
+        "nic a0 1 02:00:00:00:00:01",
+        "mac a0 1 02:00:00:00:00",
+        "mac a0 1",
+        "other a0 1 x",
+        "",
+        "mac a-name-that-is-too-long 1 02:00:00:00:00:01",
+        "mac a0 1 02:00:00:00:00:01 x y z",
+        "address a0 1 /",
+        "nic",
+        "mac a0 99999999999999999999 02:00:00:00:00:01 02",
     };
     struct items items = {0};
     struct item item = {.kind = ITEM_MAC, .link = "a0", .ifindex = 77, .mac = mac(V1)};
@@ -535,11 +550,10 @@ static size_t announced(const struct vip_config *vip, uint8_t *frame, size_t siz
 
 static void test_announce_ip4(void **state)
 {
-    static const uint8_t head[] = {
-        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0x00, 0x00, 0x00, 0x00, 0x0a, 0x08, 0x06,
-        0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00, 0x01,
-        0x02, 0xbf, 0xc0, 0x00, 0x02, 0x02, 192, 0, 2, 2,
-        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 192, 0, 2, 2};
+    static const uint8_t head[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0x00, 0x00, 0x00, 0x00,
+                                   0x0a, 0x08, 0x06, 0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00, 0x01,
+                                   0x02, 0xbf, 0xc0, 0x00, 0x02, 0x02, 192,  0,    2,    2,    0x00,
+                                   0x00, 0x00, 0x00, 0x00, 0x00, 192,  0,    2,    2};
     uint8_t frame[256];
     (void)state;
 
@@ -561,8 +575,8 @@ static void test_announce_ip6(void **state)
     size_t length = announced(&config.vip[0], frame, sizeof(frame));
     assert_int_equal(length, 14 + 40 + 32);
     assert_memory_equal(frame + 6, own.byte, 6);
-    assert_int_equal(frame[21], 255);              /* hop limit */
-    assert_int_equal(frame[14 + 40 + 4], 0x20);    /* override, not solicited */
+    assert_int_equal(frame[21], 255);           /* hop limit */
+    assert_int_equal(frame[14 + 40 + 4], 0x20); /* override, not solicited */
     assert_memory_equal(frame + 14 + 40 + 8, config.vip[0].address.byte, 16);
     assert_memory_equal(frame + 14 + 40 + 26, virtual.byte, 6);
     /* The checksum over pseudo-header and message comes out as all ones. */

@@ -167,7 +167,7 @@ static void ages(void **state)
     assert_true(age_unpack(age_pack(AGE_NEVER)) == AGE_NEVER);
     for (usec age = 0; age < (usec)1 << 40; age = age * 5 / 4 + 1) {
         usec back = age_unpack(age_pack(age));
-        assert_true(back >= age);                /* never younger */
+        assert_true(back >= age);                  /* never younger */
         assert_true(back - age <= age / 1000 + 1); /* error below 0.1 % */
     }
     assert_int_not_equal(age_pack(INT64_MAX / 2), 0xffff);
@@ -178,7 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip), cmocka_unit_test(every_truncation_is_refused),
-        cmocka_unit_test(limits), cmocka_unit_test(counts_beyond_the_limit),
+        cmocka_unit_test(limits),     cmocka_unit_test(counts_beyond_the_limit),
         cmocka_unit_test(ages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
