@@ -37,10 +37,11 @@ static void others_gather(const struct node *n, struct others *o)
     }
 }
 
-/* True if the kernel may still act on claims that it was given. */
+/* True if the kernel may act on claims that it was given: now, or when a renewal
+ * comes through, of which a node that has joined never stops asking. */
 static bool lease_live(const struct node *n)
 {
-    return n->renewals > 0 || instant_before(n->now, n->kernel_until);
+    return n->joined || n->renewals > 0 || instant_before(n->now, n->kernel_until);
 }
 
 void node_bits(struct node *n)
