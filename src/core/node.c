@@ -143,7 +143,7 @@ static void join_watch(struct node *n, struct actions *out)
         node_note(n, out, NOTE_LEASE_LAPSED, "", since, 0);
         node_rejoin(n);
     }
-    if (n->joined || !n->link_up || n->in_flight || n->farewells > 0)
+    if (n->joined || !n->link_up || n->in_flight || n->parting)
         return;
     for (unsigned b = 0; b < n->config.buckets; b++) {
         enum bucket_class applied = (enum bucket_class)n->applied.class_of[b];
@@ -174,25 +174,35 @@ static void health_watch(struct node *n)
     node_facts(n);
 }
 
-/* The way out: hand over, wait for the flows, say farewell. */
-static void leave_watch(struct node *n)
+/* Whether the hand-over is done, or has taken too long, and stop_drain is over. */
+static bool may_part(struct node *n)
 {
-    if (!n->leaving || n->farewells > 0)
-        return;
     bool alone = n->alive <= 1, late = !instant_before(n->now, n->leave_by);
     if (node_serving(n) && !alone && !late)
-        return;
+        return false;
     if (n->drain_by.us == INSTANT_PAST.us) {
         n->drain_by = instant_add(n->now, n->config.stop_drain);
         n->counted = false;
         n->count_at = instant_min(n->count_at, n->now);
     }
     bool drained = n->counted && n->flows_total == 0;
-    if (instant_before(n->now, n->drain_by) && !drained)
+    return drained || !instant_before(n->now, n->drain_by);
+}
+
+/* The way out: hand over, wait for the flows, give up the rest, say farewell. */
+static void leave_watch(struct node *n)
+{
+    if (!n->leaving || n->farewells > 0)
+        return;
+    if (!n->parting && may_part(n)) {
+        n->parting = true;
+        n->joined = false; /* for good: who parts never claims again */
+        node_yield(n);
+    }
+    /* Nobody may take what the kernel still lets in. */
+    if (!n->parting || node_acts(n))
         return;
     n->farewells = FAREWELLS + 1;
-    n->joined = false; /* for good: who has said farewell never claims again */
-    node_yield(n);
     node_urgent(n);
 }
 
@@ -237,6 +247,8 @@ static instant deadline_make(const struct node *n)
             d = instant_min(d, n->leave_by);
         if (instant_before(n->now, n->drain_by))
             d = instant_min(d, n->drain_by);
+        if (n->parting && instant_before(n->now, n->kernel_until))
+            d = instant_min(d, n->kernel_until);
     }
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];

@@ -72,6 +72,7 @@ struct node {
     bool link_up, healthy, sick;
     bool leaving;
     instant leave_by, drain_by; /* drain_by: INSTANT_PAST before the hand-over is done */
+    bool parting;               /* gives up what it still claims; then come the farewells */
     unsigned farewells;         /* last words still to say; 0 not yet */
     bool over;
 
@@ -160,6 +161,9 @@ bool node_astray(const struct node *n);
 /* When the next count of flows is due; asks for it then. */
 instant node_count_due(const struct node *n);
 void node_count(struct node *n, struct actions *out);
+/* True if the kernel may let in or forward new flows, now or by a plan or a
+ * renewal that is on its way. */
+bool node_acts(const struct node *n);
 /* Gives up every claim at once: the lease has lapsed, or the link is gone. */
 void node_yield(struct node *n);
 

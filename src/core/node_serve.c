@@ -349,6 +349,20 @@ bool node_serving(const struct node *n)
     return false;
 }
 
+bool node_acts(const struct node *n)
+{
+    if (!lease_live(n))
+        return false;
+    if (n->in_flight)
+        return true;
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        enum bucket_class applied = (enum bucket_class)n->applied.class_of[b];
+        if (class_claims(applied) || applied == CLASS_RELEASE)
+            return true;
+    }
+    return false;
+}
+
 void node_yield(struct node *n)
 {
     for (unsigned b = 0; b < n->config.buckets; b++) {
