@@ -6,13 +6,15 @@ dist_check_SCRIPTS += %D%/purity %D%/check_completion.sh %D%/check_conf_man.sh
 
 noinst_HEADERS += \
 	%D%/assign_golden.h \
+	%D%/clusterctl_run.h \
 	%D%/conf_told.h \
 	%D%/ctl_canned.h \
 	%D%/ctl_client.h \
 	%D%/netlab.h \
 	%D%/nft_lab.h \
 	%D%/nft_made.h \
-	%D%/rig.h
+	%D%/rig.h \
+	%D%/vipset_host.h
 
 # What reads a configuration.
 conf_sources = \
@@ -196,10 +198,8 @@ tests_unit_test_udp_SOURCES = \
 	%D%/netlab.c
 tests_unit_test_udp_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
-unit_tests += %D%/test_vipset
-tests_unit_test_vipset_SOURCES = \
-	%D%/test_vipset.c \
-	src/io/announce.c \
+# What a vipset on the host that the tests share needs.
+vipset_sources = \
 	src/io/conf_value.c \
 	src/io/journal.c \
 	src/io/log.c \
@@ -209,8 +209,27 @@ tests_unit_test_vipset_SOURCES = \
 	src/io/rtnl_keep.c \
 	src/io/state.c \
 	src/io/vipset.c \
-	%D%/netlab.c
+	%D%/netlab.c \
+	%D%/vipset_host.c
+
+unit_tests += %D%/test_vipset
+tests_unit_test_vipset_SOURCES = \
+	%D%/test_vipset.c \
+	$(vipset_sources)
 tests_unit_test_vipset_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_vipset_journal
+tests_unit_test_vipset_journal_SOURCES = \
+	%D%/test_vipset_journal.c \
+	$(vipset_sources)
+tests_unit_test_vipset_journal_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_announce
+tests_unit_test_announce_SOURCES = \
+	%D%/test_announce.c \
+	src/io/announce.c \
+	$(vipset_sources)
+tests_unit_test_announce_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
 # By hand: commands to src/io/nft on standard input.
 check_PROGRAMS += %D%/nft_driver
@@ -293,6 +312,7 @@ unit_tests += %D%/test_clusterctl
 tests_unit_test_clusterctl_SOURCES = \
 	%D%/test_clusterctl.c \
 	$(ctl_sources) \
+	%D%/clusterctl_run.c \
 	%D%/ctl_canned.c
 tests_unit_test_clusterctl_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
