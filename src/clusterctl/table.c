@@ -132,9 +132,10 @@ void table_print(struct table *t, const struct screen *s)
     widths_fit(t, s->width);
     for (size_t i = 0; i < t->columns; i++)
         cell_print(t, i, t->column[i].title, DIM, s);
-    for (size_t i = 0; i < t->cells; i++) {
-        text_shorten(t->cell[i].text, t->width[i % t->columns]);
-        cell_print(t, i % t->columns, t->cell[i].text, t->cell[i].colour, s);
+    for (size_t i = 0, column = 0; i < t->cells; i++) {
+        text_shorten(t->cell[i].text, t->width[column]);
+        cell_print(t, column, t->cell[i].text, t->cell[i].colour, s);
+        column = column + 1 < t->columns ? column + 1 : 0;
     }
     free(t->cell);
     free(t);

@@ -39,8 +39,8 @@ else
 fi
 
 # shellcheck disable=SC2086
-"$sim" --seed 7 $flags > "$work/again" 2>/dev/null || true
-if [ -s "$work/again" ] && [ "$(grep '^seed 7 ' "$work/out")" = "$(cat "$work/again")" ]; then
+"$sim" --seed "$seeds" $flags > "$work/again" 2>/dev/null || true
+if [ -s "$work/again" ] && [ "$(grep "^seed $seeds " "$work/out")" = "$(cat "$work/again")" ]; then
     verdict 'one seed, one trace' yes
 else
     verdict 'one seed, one trace' no
