@@ -143,7 +143,9 @@ static void join_watch(struct node *n, struct actions *out)
         node_note(n, out, NOTE_LEASE_LAPSED, "", since, 0);
         node_rejoin(n);
     }
-    if (n->joined || !n->link_up || n->in_flight || n->parting)
+    if (n->joined && n->mute)
+        node_rejoin(n);
+    if (n->joined || n->mute || !n->link_up || n->in_flight || n->parting)
         return;
     for (unsigned b = 0; b < n->config.buckets; b++) {
         enum bucket_class applied = (enum bucket_class)n->applied.class_of[b];
@@ -211,7 +213,7 @@ static enum node_state condition(const struct node *n)
     uint16_t flags = n->roster.member[n->roster.self].flags;
     if (n->leaving)
         return NODE_LEAVING;
-    if (!n->link_up)
+    if (!n->link_up || n->mute)
         return NODE_ISOLATED;
     if (!n->joined)
         return NODE_JOINING;
@@ -253,7 +255,7 @@ static instant deadline_make(const struct node *n)
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
         if (!m->self && member_alive(m))
-            d = instant_min(d, instant_add(m->evidence, n->config.dead_after));
+            d = instant_min(d, node_verdict_due(n, m));
     }
     return instant_max(d, n->now);
 }

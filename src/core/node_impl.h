@@ -70,6 +70,7 @@ struct node {
     bool met;    /* heard a member since the joining began */
     instant listen_until, join_at;
     bool link_up, healthy, sick;
+    bool mute; /* we hear members that hear us no more: the others serve */
     bool leaving;
     instant leave_by, drain_by; /* drain_by: INSTANT_PAST before the hand-over is done */
     bool parting;               /* gives up what it still claims; then come the farewells */
@@ -134,7 +135,9 @@ void node_fell(struct node *n, struct actions *out, size_t index, enum standing 
                instant since);
 /* Our timers ran late: others get the time back. */
 void node_patience(struct node *n);
-/* Verdicts that are due by time. */
+/* When the verdict on a living member is to be looked at next. */
+instant node_verdict_due(const struct node *n, const struct member *m);
+/* Verdicts that are due by time; whether we are mute. */
 void node_watch(struct node *n, struct actions *out);
 /* Brings tables, digest and agreement up to date. */
 void node_view(struct node *n, struct actions *out);

@@ -55,9 +55,40 @@ void node_patience(struct node *n)
     }
 }
 
-/* Verdicts by time, on others. */
+/* A member that we hear, and that does not hear us, is alive: it is we whom the
+ * others miss. Its heartbeats of this boot come, without proof. */
+static bool hears_one_way(const struct node *n, const struct member *m)
+{
+    return instant_diff(n->now, m->arrived) < 2 * n->config.interval;
+}
+
+instant node_verdict_due(const struct node *n, const struct member *m)
+{
+    instant silent = instant_add(m->evidence, n->config.dead_after);
+    if (instant_before(n->now, silent))
+        return silent;
+    return instant_add(m->arrived, 2 * n->config.interval);
+}
+
+/* The verdict on a living member, if it is due. True if it hears us no more. */
+static bool living_watch(struct node *n, struct actions *out, size_t index)
+{
+    struct member *m = &n->roster.member[index];
+    instant quiet = instant_max(m->heard, m->since);
+    bool silent = instant_diff(n->now, quiet) >= n->config.dead_after;
+    bool unproven = instant_diff(n->now, m->evidence) >= n->config.dead_after;
+    bool mute = unproven && hears_one_way(n, m);
+    if (unproven && !mute)
+        node_fell(n, out, index, STANDING_DEAD, n->now);
+    else if (silent && !m->suspect)
+        node_note(n, out, NOTE_MEMBER_SUSPECT, m->name, instant_diff(n->now, m->heard), 0);
+    m->suspect = silent && member_alive(m);
+    return mute;
+}
+
 void node_watch(struct node *n, struct actions *out)
 {
+    bool mute = false;
     for (size_t i = 0; i < n->roster.count; i++) {
         struct member *m = &n->roster.member[i];
         if (m->self)
@@ -67,13 +98,7 @@ void node_watch(struct node *n, struct actions *out)
             if (instant_diff(n->now, last) > 4 * n->config.dead_after)
                 node_member_remove(n, i--);
         } else if (member_alive(m)) {
-            instant quiet = instant_max(m->heard, m->since);
-            bool silent = instant_diff(n->now, quiet) >= n->config.dead_after;
-            if (instant_diff(n->now, m->evidence) >= n->config.dead_after)
-                node_fell(n, out, i, STANDING_DEAD, n->now);
-            else if (silent && !m->suspect)
-                node_note(n, out, NOTE_MEMBER_SUSPECT, m->name, instant_diff(n->now, m->heard), 0);
-            m->suspect = silent && member_alive(m);
+            mute = living_watch(n, out, i) || mute;
         } else if (m->standing != STANDING_FORGOTTEN) {
             if (instant_diff(n->now, m->since) >= n->config.forget_after)
                 node_fell(n, out, i, STANDING_FORGOTTEN, n->now);
@@ -81,6 +106,7 @@ void node_watch(struct node *n, struct actions *out)
             node_member_remove(n, i--);
         }
     }
+    n->mute = mute;
 }
 
 /* How many buckets each absent member's fall brought us. */

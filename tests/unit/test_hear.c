@@ -65,6 +65,26 @@ static void meet(void)
     assert_int_equal(state_of("n1"), MEMBER_ALIVE);
 }
 
+/* The ghost hears us no more, but its heartbeats come: it has evicted us, and
+ * who is not heard must not serve beside those who are. */
+static void mute(void **state)
+{
+    (void)state;
+    rig_run(rig, USEC_PER_S);
+    meet();
+    rig_run(rig, 300 * USEC_PER_MS);
+    for (int i = 0; i < 20; i++) {
+        ghost_say(g, rig, 0);
+        rig_run(rig, STEP);
+        assert_int_not_equal(state_of("n1"), MEMBER_DEAD);
+    }
+    assert_int_equal(rig_status(rig, 0)->state, NODE_ISOLATED);
+    assert_int_equal(rig_status(rig, 0)->owned, 0);
+    rig_run(rig, 2 * USEC_PER_S); /* the ghost falls silent altogether */
+    assert_int_equal(state_of("n1"), MEMBER_DEAD);
+    assert_int_equal(rig_status(rig, 0)->owned, 64);
+}
+
 /* -------------------------------------------------------------- the seal */
 
 static void forged(void **state)
@@ -279,6 +299,7 @@ static void of_our_own_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(mute),
         CASE(forged),
         CASE(of_another_cluster),
         CASE(sealed_but_no_heartbeat),
