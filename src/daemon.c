@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon_private.h"
 #include "io/notify.h"
@@ -23,6 +24,8 @@ enum {
     EXIT_GRACE_MS = 10,        /* for the reply to `clusterctl leave` */
     LEAVE_PATIENCE_MS = 10000, /* beyond stop_drain, for the core to say EXIT */
 };
+
+#define CLOCK_TOLD_EVERY (10 * USEC_PER_S)
 
 int daemon_fail(struct daemon *d, int rc, const char *subsystem, const char *format, ...)
 {
@@ -196,6 +199,19 @@ static void watchdog_rang(void *arg, int number)
     watch_at(d->watchdog_alarm, instant_add(loop_now(), d->watchdog_interval));
 }
 
+/* The core has no clock: it is told what the wall shows, to compare with others. */
+static void clock_rang(void *arg, int number)
+{
+    struct daemon *d = arg;
+    struct timespec t;
+    (void)number;
+    clock_gettime(CLOCK_REALTIME, &t);
+    daemon_step(d,
+                &(struct event){.kind = EVENT_CLOCK,
+                                .clock = {.ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000}});
+    watch_at(d->clock_alarm, instant_add(loop_now(), CLOCK_TOLD_EVERY));
+}
+
 static void signal_leave(void *arg, int number)
 {
     struct daemon *d = arg;
@@ -249,6 +265,8 @@ static int watches_start(struct daemon *d)
         rc = loop_alarm(d->loop, exit_rang, d, &d->exit_alarm);
     if (rc == 0)
         rc = loop_alarm(d->loop, watchdog_rang, d, &d->watchdog_alarm);
+    if (rc == 0)
+        rc = loop_alarm(d->loop, clock_rang, d, &d->clock_alarm);
     return rc;
 }
 
@@ -259,6 +277,7 @@ static void watches_stop(struct daemon *d)
     watch_close(d->step_alarm);
     watch_close(d->exit_alarm);
     watch_close(d->watchdog_alarm);
+    watch_close(d->clock_alarm);
     loop_close(d->loop);
 }
 
@@ -281,6 +300,7 @@ static void node_start(struct daemon *d)
         watchdog_rang(d, 0);
     daemon_step(d, &(struct event){.kind = EVENT_START});
     plan_settle(d);
+    clock_rang(d, 0);
     d->links_up = true; /* what a node takes for granted */
     daemon_links_tell(d);
     notify_send(NOTIFY_READY, NULL);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon_private.h"
+#include "io/state.h"
 
 void streak_tell(struct streak *s, int rc, const char *subsystem, const char *what)
 {
@@ -59,11 +60,46 @@ static void action_apply(struct daemon *d, const struct plan *plan, instant now)
     applied_answer(d, plan->generation, rc);
 }
 
-static void action_renew(struct daemon *d, instant now)
+/*
+ * The span counts from the step, and the kernel counts from when it takes it. If
+ * that took long, the lease is cut to what it should be, before it can run over.
+ */
+static void action_renew(struct daemon *d, usec span, instant now)
 {
-    int rc = step_is_stale(d, now) ? -ETIME : nft_renew(d->nft);
+    usec spare = (d->node_config.dead_after - d->node_config.lease) / 2;
+    int rc = step_is_stale(d, now) ? -ETIME : 0;
+    for (int tries = 0; tries < 3 && rc == 0; tries++) {
+        instant before = loop_now();
+        rc = nft_renew(d->nft, span - instant_diff(before, now));
+        if (instant_diff(loop_now(), before) <= spare)
+            break;
+    }
     streak_tell(&d->renew_streak, rc, "nft", "renew the lease");
     applied_answer(d, 0, rc);
+}
+
+/*
+ * What the core wants kept is on the disk before anything that it says after it
+ * leaves this node: until then heartbeats are held back, and the kernel is not
+ * touched, so that the others do without us.
+ */
+static bool store_done(struct daemon *d)
+{
+    if (!d->unstored)
+        return true;
+    int rc = state_store_write(d->config.state_dir, d->store, d->stored);
+    streak_tell(&d->store_streak, rc, "state", "write what has to be kept to node.state_dir");
+    d->unstored = rc < 0;
+    return !d->unstored;
+}
+
+static void action_store(struct daemon *d, const uint8_t *data, size_t length)
+{
+    assert(length <= sizeof d->store);
+    memcpy(d->store, data, length);
+    d->stored = length;
+    d->unstored = true;
+    store_done(d);
 }
 
 /*
@@ -115,6 +151,13 @@ void daemon_count_stop(struct daemon *d)
 
 static void action_carry_out(struct daemon *d, const struct action *a, instant now)
 {
+    if (d->unstored && a->kind != ACTION_NOTE && a->kind != ACTION_COUNT &&
+        a->kind != ACTION_EXIT && !store_done(d)) {
+        if (a->kind == ACTION_APPLY || a->kind == ACTION_RENEW)
+            applied_answer(d, a->kind == ACTION_APPLY ? a->plan->generation : 0, -EIO);
+        if (a->kind != ACTION_STORE)
+            return;
+    }
     switch (a->kind) {
     case ACTION_SEND:
         streak_tell(&d->send_streak, udp_send(d->links.udp, a->send.data, a->send.length), "udp",
@@ -124,7 +167,10 @@ static void action_carry_out(struct daemon *d, const struct action *a, instant n
         action_apply(d, a->plan, now);
         return;
     case ACTION_RENEW:
-        action_renew(d, now);
+        action_renew(d, a->renew.span, now);
+        return;
+    case ACTION_STORE:
+        action_store(d, a->store.data, a->store.length);
         return;
     case ACTION_COUNT:
         action_count(d);
@@ -148,6 +194,7 @@ static void slowness_tell(const struct daemon *d, enum action_kind kind, instant
         [ACTION_SEND] = "sending",
         [ACTION_APPLY] = "changing the rules",
         [ACTION_RENEW] = "renewing the lease",
+        [ACTION_STORE] = "writing to node.state_dir",
         [ACTION_COUNT] = "counting flows",
         [ACTION_NOTE] = "logging",
         [ACTION_EXIT] = "ending",

@@ -12,6 +12,7 @@
 #include "io/log.h"
 #include "io/nft.h"
 #include "io/rtnl.h"
+#include "io/state.h"
 #include "io/udp.h"
 #include "io/vipset.h"
 #include "ipclusterd/node.h"
@@ -75,6 +76,7 @@ struct daemon {
     struct watch *step_alarm; /* node_deadline() */
     struct watch *exit_alarm;
     struct watch *watchdog_alarm;
+    struct watch *clock_alarm; /* when the core is told the wall clock */
     struct watch *announce_alarm;
     struct watch *count_watch;
     struct watch *links_watch;
@@ -91,13 +93,17 @@ struct daemon {
     size_t announce_next;   /* VIP of the present round */
     struct repair rules_repair, links_repair;
     struct streak send_streak, apply_streak, renew_streak, count_streak;
-    struct streak rules_streak, links_streak, address_streak, reopen_streak;
+    struct streak store_streak, rules_streak, links_streak, address_streak, reopen_streak;
 
     /* Answers to actions, stepped after the list that asked for them. */
     struct event queue[QUEUE_MAX];
     size_t queued;
     bool stepping;
     struct actions actions;
+
+    uint8_t store[STATE_STORE_MAX]; /* what the core wants kept */
+    size_t stored;
+    bool unstored; /* it is not on the disk yet */
 
     struct plan plan;               /* as last put into the kernel */
     struct conntrack_counts counts; /* of the last count that ended */

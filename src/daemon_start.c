@@ -139,6 +139,23 @@ static int start_sockets(struct daemon *d)
     return daemon_repair_start(d);
 }
 
+/* What the last run was asked to keep. A damaged file is no reason not to start:
+ * without it the node has to be admitted by the others. */
+static int node_remember(struct daemon *d)
+{
+    int length = state_store_read(d->config.state_dir, d->store);
+    if (length == -ENOMEM)
+        return daemon_fail(d, length, "daemon", "not enough memory");
+    if (length == 0)
+        return 0;
+    int rc = length < 0 ? length : node_restore(d->node, d->store, (size_t)length);
+    if (rc < 0)
+        log_warn("state",
+                 "cannot use %s/voters (%s): this node has to be admitted by the others again",
+                 d->config.state_dir, strerror(-rc));
+    return 0;
+}
+
 static int start_node(struct daemon *d)
 {
     uint64_t seed;
@@ -152,7 +169,7 @@ static int start_node(struct daemon *d)
                            d->config.state_dir, strerror(-rc));
     randombytes_buf(&seed, sizeof seed);
     node_init(d->node, &d->node_config, seed, d->incarnation);
-    return 0;
+    return node_remember(d);
 }
 
 /* What a crashed run left stays in force until it is replaced in one batch. The

@@ -5,6 +5,8 @@
 #ifndef IPCLUSTERD_CONFIG_H
 #define IPCLUSTERD_CONFIG_H
 
+#include "ipclusterd/flap.h"
+#include "ipclusterd/node.h"
 #include "ipclusterd/types.h"
 
 enum {
@@ -36,8 +38,14 @@ struct config {
     /* cluster */
     char cluster[NAME_BYTES_MAX + 1];
     char key_file[PATH_BYTES_MAX + 1];
-    uint8_t key[KEY_BYTES]; /* read from key_file */
+    uint8_t key[KEY_BYTES];                 /* read from key_file */
+    char key_file_next[PATH_BYTES_MAX + 1]; /* "" : none */
+    uint8_t key_next[KEY_BYTES];            /* read from it; all zero: none */
     uint16_t buckets;
+    enum quorum_policy quorum;
+    size_t founders; /* cluster.members; 0: not listed */
+    char founder[MEMBERS_MAX][NAME_BYTES_MAX + 1];
+    struct address witness; /* FAMILY_NONE: none */
     usec forget_after;
 
     /* node */
@@ -56,6 +64,8 @@ struct config {
     usec interval, dead_after, lease;
     bool realtime;
 
+    struct flap_config flap;
+
     /* vips */
     size_t vips;
     struct vip_config vip[VIPS_MAX];
@@ -67,6 +77,7 @@ struct config {
     /* What the members must have in common (buckets, selection, VIPs, and the
      * heartbeat's dead_after and lease): equal on all nodes or they refuse each other. */
     uint64_t digest;
+    uint32_t part[CONFIG_PARTS]; /* the same by parts, enum config_part; never 0 */
 };
 
 #endif

@@ -6,6 +6,7 @@ noinst_HEADERS += \
 	%D%/bucket.h \
 	%D%/buf.h \
 	%D%/config.h \
+	%D%/flap.h \
 	%D%/member.h \
 	%D%/node.h \
 	%D%/plan.h \
@@ -13,4 +14,5 @@ noinst_HEADERS += \
 	%D%/seal.h \
 	%D%/status.h \
 	%D%/types.h \
+	%D%/voters.h \
 	%D%/wire.h

@@ -13,6 +13,7 @@
 #define IPCLUSTERD_MEMBER_H
 
 #include "ipclusterd/bitmap.h"
+#include "ipclusterd/flap.h"
 #include "ipclusterd/types.h"
 #include "ipclusterd/wire.h"
 
@@ -23,6 +24,11 @@ struct member {
     bool self;
     /* Heard of by a datagram alone: not on the roster before it proves itself. */
     bool stranger;
+    /* A stranger, or what was a member, of another configuration. */
+    bool misfit;
+    unsigned parts; /* set of 1 << enum config_part that differ; 0: not told */
+    /* Under quorum = "majority": not among the voters, so it counts for nothing. */
+    bool outsider;
 
     uint32_t incarnation; /* of the facts; starts at 1 */
     uint32_t fallen;      /* highest incarnation with a verdict; 0 none */
@@ -35,15 +41,33 @@ struct member {
 
     instant evidence; /* somebody alive heard it both ways */
     instant heard;    /* this node did */
-    instant arrived;  /* this node opened a datagram of it */
+    instant arrived;  /* this node opened a datagram of it, also a relayed one */
+    instant direct;   /* this node heard it both ways without a relay */
     bool suspect;     /* alive to others, silent to us: told already */
+    size_t deafs;     /* whom it does not hear directly, though they live */
+    uint32_t deaf[DEAF_MAX];
+
+    struct flap flap;
+    bool fall_open; /* its last fall is still to be counted, at fall_due */
+    instant fall_due;
+
+    /* Under quorum = "majority": it heard both ways what we sent at `backed`, as a
+     * voter of that version, and called us alive since. */
+    instant backed;
+    uint64_t lineage; /* of its voters, and their version, as it said last */
+    uint32_t voters_version;
 
     uint64_t salt;      /* of its present boot */
     uint32_t sequence;  /* highest seen */
     uint64_t window;    /* bit i: sequence - i was seen */
     uint64_t next_salt; /* of a boot that has not proved itself */
     uint32_t next_sequence;
-    instant next_at;
+    instant next_at, next_proven;
+
+    uint8_t version;     /* WIRE_VERSION_* of this boot; 0 unknown */
+    int64_t clock_ahead; /* ms, of its clock against ours; 0 unknown */
+    bool clock_told;     /* that it is far off */
+    struct heartbeat_keys keys;
 
     uint32_t acked; /* highest of our sequences that it proved to have heard */
     uint64_t view;  /* its word */
@@ -62,6 +86,15 @@ void member_init(struct member *m, const char *cluster, const char *name);
 
 /* True if it is on the roster and no verdict stands. */
 bool member_alive(const struct member *m);
+
+/* True if it lives and has a place in the view. */
+static inline bool member_lives(const struct member *m)
+{
+    return member_alive(m) && !m->outsider;
+}
+
+/* True if it told that it does not hear the member `id`. */
+bool member_deaf_to(const struct member *m, uint32_t id);
 
 /* How it stands, for gossip. */
 enum standing member_standing(const struct member *m);

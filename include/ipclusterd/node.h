@@ -9,14 +9,33 @@
 #ifndef IPCLUSTERD_NODE_H
 #define IPCLUSTERD_NODE_H
 
+#include <assert.h>
+
+#include "ipclusterd/flap.h"
 #include "ipclusterd/plan.h"
 #include "ipclusterd/types.h"
+
+enum quorum_policy { QUORUM_NONE, QUORUM_MAJORITY, QUORUM_MAX };
+
+/* Parts of the configuration that all members must have alike, so that a
+ * difference can be named. */
+enum config_part {
+    PART_BUCKETS,
+    PART_TIMING, /* dead_after, lease */
+    PART_VIPS,   /* addresses, interfaces apart; modes and MACs */
+    PART_SELECT, /* how the VIPs select buckets, orphans */
+    PART_QUORUM, /* quorum, members, witness */
+    PART_FLAP,
+    PART_MAX
+};
+static_assert((int)PART_MAX <= (int)CONFIG_PARTS, "room in a heartbeat for every part");
 
 /* What a node has to know of its configuration. */
 struct node_config {
     char cluster[NAME_BYTES_MAX + 1];
     char name[NAME_BYTES_MAX + 1];
     uint8_t key[KEY_BYTES];
+    uint8_t key_next[KEY_BYTES]; /* accepted too; all zero: none */
     uint16_t buckets;
     uint16_t weight;       /* 0..WEIGHT_MAX */
     uint16_t datagram_max; /* payload bytes, <= DATAGRAM_MAX */
@@ -25,6 +44,14 @@ struct node_config {
     usec stop_drain;
     usec forget_after;
     uint64_t config_digest;
+    uint32_t part[CONFIG_PARTS]; /* hashes, by enum config_part; 0 beyond */
+    enum quorum_policy quorum;
+    /* The first voters, by name, if the configuration lists them (majority
+     * only); else the first that agree found the cluster. */
+    size_t founders;
+    uint32_t founder[MEMBERS_MAX]; /* member_id() of each, ourselves included */
+    bool witness;                  /* EVENT_WITNESS tells of one */
+    struct flap_config flap;
     struct mac mac;         /* the NIC's own: forwarded flows come to it */
     struct address address; /* told to the others for their status */
 };
@@ -39,11 +66,20 @@ enum event_kind {
     EVENT_APPLIED,
     EVENT_CONTROL,
     EVENT_RELOAD,
-    EVENT_LEAVE, /* hand over and end */
+    EVENT_LEAVE,   /* hand over and end */
+    EVENT_WITNESS, /* the witness answers, or does not; told when it changes */
+    EVENT_CLOCK,   /* what the wall clock shows, now and then */
     EVENT_MAX
 };
 
-enum control_verb { CONTROL_DRAIN, CONTROL_UNDRAIN, CONTROL_FORGET, CONTROL_MAX };
+enum control_verb {
+    CONTROL_DRAIN,
+    CONTROL_UNDRAIN,
+    CONTROL_FORGET,
+    CONTROL_RELEASE, /* a held member */
+    CONTROL_REKEY,   /* to the next key; `member` is not looked at */
+    CONTROL_MAX
+};
 
 struct event {
     enum event_kind kind;
@@ -69,14 +105,25 @@ struct event {
             enum control_verb verb;
             const char *member; /* a name; NULL or our own: this node */
         } control;
-        const struct node_config *reload; /* same cluster, name, buckets, key */
+        const struct node_config *reload; /* same cluster, name, buckets, quorum; a
+                                             key that is in use here stays known */
+        struct {
+            bool reachable;
+        } witness;
+        struct {
+            int64_t ms; /* since 1970 */
+        } clock;
     };
 };
 
 enum action_kind {
     ACTION_SEND,  /* to every peer */
     ACTION_APPLY, /* put the plan into the kernel, then EVENT_APPLIED */
-    ACTION_RENEW, /* renew the lease of the claims, then EVENT_APPLIED */
+    ACTION_RENEW, /* let the lease of the claims run for a span, then EVENT_APPLIED */
+    /* Keep these bytes for node_init() of the next start. They have to be on the
+     * disk before anything that follows is carried out: if that fails, no
+     * further action of this list is, nor of later ones until it has been done. */
+    ACTION_STORE,
     ACTION_COUNT, /* count flows per bucket, then EVENT_FLOWS */
     ACTION_NOTE,  /* tell: log, event list, counters, hooks */
     ACTION_EXIT,  /* clean up and end */
@@ -101,9 +148,22 @@ enum note_kind {
     NOTE_LEASE_LAPSED,    /* number: us since the last renewal */
     NOTE_APPLY_FAILED,    /* number: errno; other: failures in a row */
     NOTE_REJECTED,        /* number: enum reject; rate-limited; other: count so far */
-    NOTE_CONFIG_MISMATCH, /* member has another configuration digest */
-    NOTE_NAME_CONFLICT,   /* another node has our name */
+    NOTE_CONFIG_MISMATCH, /* member has another configuration; number: set of 1 << enum
+                             config_part that differ, 0 if it does not tell */
+    NOTE_NAME_CONFLICT,   /* two nodes have one name: `member`, or ours ("") */
     NOTE_ROSTER_FULL,
+    NOTE_MEMBER_HEARD,    /* not suspect any more; number: us that it was */
+    NOTE_MEMBER_HELD,     /* number: penalty; other: us until it is let in again */
+    NOTE_MEMBER_RELEASED, /* number: penalty left */
+    NOTE_QUORUM,          /* number: 1 have, 0 lost; other: voters heard */
+    NOTE_VOTERS,          /* number: version; other: how many; member: who came or went */
+    NOTE_VOTERS_REFUSED,  /* number: enum change_kind: no majority decided it in time */
+    NOTE_DISSOLVED,       /* our founding has lost to that of `member`; other: its voters */
+    NOTE_KEY_CHANGED,     /* number: hash of the key that is used from now on */
+    NOTE_CLOCK,           /* number: ms that the member's clock is ahead of ours */
+    NOTE_VERSION,         /* number: version of the protocol that `member` speaks; 0: all
+                             speak ours again */
+    NOTE_WITNESS,         /* number: 1 reachable, 0 not */
     NOTE_MAX
 };
 
@@ -133,6 +193,13 @@ struct action {
             size_t length;
         } send;
         const struct plan *plan; /* valid until the next step */
+        struct {
+            usec span; /* from now on, or when the kernel takes it, whichever is sooner */
+        } renew;
+        struct {
+            const uint8_t *data; /* valid until the next step */
+            size_t length;
+        } store;
         struct note note;
     };
 };
@@ -158,6 +225,13 @@ size_t node_bytes(void);
  */
 void node_init(struct node *n, const struct node_config *config, uint64_t seed,
                uint32_t incarnation);
+
+/*
+ * Gives back what the last ACTION_STORE of an earlier run asked to keep: after
+ * node_init(), before EVENT_START. 0, or -EBADMSG: nothing is taken; a node with
+ * `quorum = "majority"` then has to be admitted anew.
+ */
+int node_restore(struct node *n, const uint8_t *data, size_t length);
 
 /* Takes one event at `now`; `now` never goes back. `out` is overwritten. */
 void node_step(struct node *n, instant now, const struct event *event, struct actions *out);

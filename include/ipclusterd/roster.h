@@ -11,7 +11,8 @@
 struct roster {
     char cluster[NAME_BYTES_MAX + 1];
     size_t count;
-    size_t self; /* index of ourselves */
+    size_t self;              /* index of ourselves */
+    uint32_t id[MEMBERS_MAX]; /* of each, to search */
     struct member member[MEMBERS_MAX];
 };
 
@@ -36,13 +37,18 @@ bool roster_counts(const struct roster *r, size_t index);
 
 /*
  * Who can own buckets now, into serves[count]: the living that are not
- * draining, unhealthy or leaving. If there is none, all the living but those
- * who leave; if there is none, all the living. Returns how many are alive.
+ * draining, unhealthy, leaving or, if `holds`, held. If there is none, all the
+ * living but those who leave; if there is none, all the living. Returns how many
+ * are alive.
  */
-size_t roster_serving(const struct roster *r, bool serves[MEMBERS_MAX]);
+size_t roster_serving(const struct roster *r, bool holds, bool serves[MEMBERS_MAX]);
 
-/* What the view is made of: names, weights, who lives, who serves. Equal
- * digests mean equal tables. */
-uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX]);
+/*
+ * What the view is made of: names, weights, who lives, who serves. Equal digests
+ * mean equal tables. `voters`: a number that stands for the voters' version; 0
+ * without a quorum, else the digest also covers in which incarnation the dead
+ * died, so that equal digests at two times mean that nobody rose in between.
+ */
+uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX], uint64_t voters);
 
 #endif

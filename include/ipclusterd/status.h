@@ -46,7 +46,20 @@ struct status_member {
     usec last_heard;    /* ago; -1 never; 0 for ourselves */
     double rtt;         /* us; 0 unknown */
     double loss;        /* percent of its heartbeats missing lately */
+    uint32_t penalty;   /* for flapping, now */
+    usec hold_left;     /* state MEMBER_HELD: until it is let in again; else 0 */
+    bool voter;         /* quorum = "majority": its voice counts */
+    unsigned version;   /* of the protocol that it speaks; 0 unknown */
+    int64_t clock_ms;   /* its clock is ahead of ours by; 0 if unknown */
+    uint64_t key_next;  /* hash of the next key that it holds; 0 none */
 };
+
+/* A node that is heard, but is not taken for a member. */
+struct status_stranger {
+    char name[NAME_BYTES_MAX + 1];
+    unsigned parts; /* set of 1 << enum config_part that differ; 0: not told */
+};
+enum { STRANGERS_MAX = 8 };
 
 struct status_bucket {
     int owner, home;         /* index into members; -1 nobody */
@@ -65,8 +78,26 @@ struct status {
     size_t members;
     struct status_member member[MEMBERS_MAX]; /* by name */
     struct status_bucket bucket[BUCKETS_MAX];
-    struct bitmap claim[MEMBERS_MAX];    /* per member: buckets it claims */
-    struct bitmap linger[MEMBERS_MAX];   /* per member: buckets it lingers on */
+    struct bitmap claim[MEMBERS_MAX];  /* per member: buckets it claims */
+    struct bitmap linger[MEMBERS_MAX]; /* per member: buckets it lingers on */
+    struct bitmap deaf[MEMBERS_MAX];   /* per member: members it does not hear directly,
+                                            though they live; by index */
+    size_t strangers;
+    struct status_stranger stranger[STRANGERS_MAX];
+    struct {
+        enum quorum_policy policy;
+        bool have;        /* true without a policy */
+        size_t voters;    /* 0: not founded */
+        size_t heard;     /* of them, ourselves included */
+        uint32_t version; /* of the roster of voters */
+    } quorum;
+    bool witness_answers;   /* true without a witness */
+    uint64_t key, key_next; /* hashes: of the one in use, of the other (0 none) */
+    bool rekey_ready;       /* every living member holds the same next key */
+    struct {
+        usec mean, worst; /* lateness of our timers: smoothed; worst of the last minute or two */
+    } wakeup;
+    usec patience; /* by which our verdicts wait longer, our timers being late */
     unsigned owned, lingering, orphaned; /* of this node */
     uint64_t takeovers;
     usec unowned, contested; /* bucket-time, in us, as seen here */

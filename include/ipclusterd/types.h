@@ -21,6 +21,7 @@ enum {
     WEIGHT_MAX = 1000,       /* a member's weight; 0 owns nothing */
     DATAGRAM_MAX = 1452,     /* UDP payload: 1500 less an IPv6 and a UDP header */
     KEY_BYTES = 32,          /* the cluster key */
+    CONFIG_PARTS = 8,        /* parts of the configuration that members compare */
 };
 
 /* An instant of the monotonic clock (CLOCK_BOOTTIME in the daemon), in

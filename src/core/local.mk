@@ -6,16 +6,27 @@ libcore_a_SOURCES = \
 	%D%/assign.c \
 	%D%/bucket.c \
 	%D%/buf.c \
+	%D%/flap.c \
 	%D%/member.c \
 	%D%/node.c \
+	%D%/node_flap.c \
+	%D%/node_gossip.c \
 	%D%/node_hear.c \
 	%D%/node_impl.h \
+	%D%/node_keys.c \
+	%D%/node_quorum.c \
+	%D%/node_relay.c \
 	%D%/node_say.c \
 	%D%/node_serve.c \
+	%D%/node_stranger.c \
 	%D%/node_view.c \
 	%D%/plan.c \
 	%D%/roster.c \
 	%D%/seal.c \
 	%D%/status.c \
-	%D%/wire.c
+	%D%/voters.c \
+	%D%/voters_word.c \
+	%D%/wire.c \
+	%D%/wire_sections.c \
+	%D%/wire_sections.h
 core_LIBS = $(SODIUM_LIBS)

@@ -23,6 +23,16 @@ void member_init(struct member *m, const char *cluster, const char *name)
     m->hash = assign_hash(cluster, name);
     m->standing = STANDING_FORGOTTEN;
     m->since = m->evidence = m->heard = m->arrived = m->next_at = INSTANT_PAST;
+    m->next_proven = m->direct = m->backed = m->fall_due = INSTANT_PAST;
+    m->flap.at = INSTANT_PAST;
+}
+
+bool member_deaf_to(const struct member *m, uint32_t id)
+{
+    for (size_t i = 0; i < m->deafs; i++)
+        if (m->deaf[i] == id)
+            return true;
+    return false;
 }
 
 bool member_alive(const struct member *m)
@@ -64,6 +74,10 @@ void member_reboot(struct member *m, uint64_t salt, uint32_t sequence)
     m->view = 0;
     m->said = HEARTBEAT_JOINING;
     m->loss = 0;
+    m->version = 0;
+    m->deafs = 0;
+    m->lineage = 0;
+    m->backed = INSTANT_PAST;
     memset(&m->claim, 0, sizeof m->claim);
     memset(&m->linger, 0, sizeof m->linger);
 }
@@ -92,6 +106,8 @@ void member_fall(struct member *m, enum standing standing, instant since)
     m->since = since;
     m->suspect = false;
     m->tell = TELL_TIMES;
+    m->deafs = 0;
+    m->backed = INSTANT_PAST;
     /* Its word is of a life that is over. */
     m->acked = 0;
     m->view = 0;

@@ -39,13 +39,14 @@ void node_init(struct node *n, const struct node_config *config, uint64_t seed,
     assert(config_sane(config));
     memset(n, 0, sizeof *n);
     n->config = *config;
-    seal_init(&n->seal, config->cluster, config->key);
+    node_keys_init(n);
     roster_init(&n->roster, config->cluster, config->name);
     n->salt = seed;
     n->link_up = n->healthy = true;
     n->now = n->deadline = INSTANT_PAST;
     n->said_at = n->retry_at = INSTANT_PAST;
-    n->lease_until = n->kernel_until = INSTANT_PAST;
+    n->lease_until = n->kernel_until = n->renew_until = INSTANT_PAST;
+    n->old_until = n->rival.at = n->rival.proven = INSTANT_PAST;
     n->reject_note_at = n->conflict_note_at = n->mismatch_note_at = INSTANT_PAST;
     n->drain_by = INSTANT_PAST;
     n->hold_end = INSTANT_NEVER;
@@ -58,20 +59,28 @@ void node_init(struct node *n, const struct node_config *config, uint64_t seed,
     self->incarnation = incarnation > 0 ? incarnation : 1;
     self->weight = config->weight;
     self->standing = STANDING_ALIVE;
+    node_quorum_init(n);
     n->view_dirty = n->serve_dirty = true;
+}
+
+struct action *node_action(struct actions *out, enum action_kind kind)
+{
+    assert(out->count < ACTIONS_MAX);
+    struct action *a = &out->item[out->count++];
+    memset(a, 0, sizeof *a);
+    a->kind = kind;
+    return a;
 }
 
 void node_note(struct node *n, struct actions *out, enum note_kind kind, const char *member,
                int64_t number, int64_t other)
 {
-    if (out->count >= ACTIONS_MAX - ACTION_MAX) { /* room for one of each other kind */
+    if (out->count >= ACTIONS_MAX - ACTIONS_KEPT) {
         out->lost_notes++;
         n->lost_notes++;
         return;
     }
-    struct action *a = &out->item[out->count++];
-    memset(a, 0, sizeof *a);
-    a->kind = ACTION_NOTE;
+    struct action *a = node_action(out, ACTION_NOTE);
     a->note.kind = kind;
     memcpy(a->note.member, member, strlen(member));
     a->note.number = number;
@@ -143,9 +152,12 @@ static void join_watch(struct node *n, struct actions *out)
         node_note(n, out, NOTE_LEASE_LAPSED, "", since, 0);
         node_rejoin(n);
     }
-    if (n->joined && n->mute)
+    bool kept_out = n->mute || n->barred;
+    if (n->joined && kept_out)
         node_rejoin(n);
-    if (n->joined || n->mute || !n->link_up || n->in_flight || n->parting)
+    if (n->joined || kept_out || !n->link_up || n->in_flight || n->parting)
+        return;
+    if (!node_quorum_grants(n) || node_lease_span(n) <= n->config.interval / 2)
         return;
     for (unsigned b = 0; b < n->config.buckets; b++) {
         enum bucket_class applied = (enum bucket_class)n->applied.class_of[b];
@@ -161,8 +173,9 @@ static void join_watch(struct node *n, struct actions *out)
         instant hold = instant_add(n->now, n->config.orphan_after);
         n->hold_until[b] = instant_max(n->hold_until[b], hold);
     }
+    n->renew_until = INSTANT_PAST;
     n->tick_at = n->now; /* tells it, and starts the lease, for whose confirmation we wait: */
-    n->lease_until = instant_add(n->now, n->config.lease);
+    n->lease_until = instant_add(n->now, node_lease_span(n));
     node_urgent(n);
 }
 
@@ -213,10 +226,12 @@ static enum node_state condition(const struct node *n)
     uint16_t flags = n->roster.member[n->roster.self].flags;
     if (n->leaving)
         return NODE_LEAVING;
-    if (!n->link_up || n->mute)
+    if (!n->link_up || n->mute || n->barred || (!n->quorate && n->voters.lineage != 0))
         return NODE_ISOLATED;
     if (!n->joined)
         return NODE_JOINING;
+    if (flap_held(&n->roster.member[n->roster.self].flap) && !n->mixed)
+        return NODE_HELD;
     if ((flags & HEARTBEAT_UNHEALTHY) != 0)
         return NODE_UNHEALTHY;
     if ((flags & HEARTBEAT_DRAINING) != 0)
@@ -254,7 +269,9 @@ static instant deadline_make(const struct node *n)
     }
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
-        if (!m->self && member_alive(m))
+        if (m->fall_open)
+            d = instant_min(d, m->fall_due);
+        if (!m->self && member_alive(m) && n->quorate)
             d = instant_min(d, node_verdict_due(n, m));
     }
     return instant_max(d, n->now);
@@ -264,7 +281,10 @@ static instant deadline_make(const struct node *n)
 static void node_settle(struct node *n, struct actions *out)
 {
     bool converged = n->converged;
+    node_quorum_watch(n, out);
     node_watch(n, out);
+    node_flap_watch(n, out);
+    node_bars_watch(n);
     health_watch(n);
     node_view(n, out);
     join_watch(n, out);
@@ -278,10 +298,11 @@ static void node_settle(struct node *n, struct actions *out)
         n->state = state;
     }
     node_count(n, out);
+    node_quorum_store(n, out);
     node_say(n, out);
     if (n->farewells == 1) { /* the last one has just been said */
         n->over = true;
-        out->item[out->count++].kind = ACTION_EXIT;
+        node_action(out, ACTION_EXIT);
     }
     n->deadline = deadline_make(n);
 }
@@ -291,8 +312,14 @@ static void start(struct node *n, struct actions *out)
     assert(!n->started);
     n->started = true;
     n->born = n->now;
-    n->tick_at = n->count_at = n->now;
-    node_self(n)->since = n->now;
+    n->tick_at = n->count_at = n->wake_window = n->now;
+    for (size_t i = 0; i < n->roster.count; i++) { /* also those of an earlier run */
+        struct member *m = &n->roster.member[i];
+        m->since = m->evidence = n->now;
+        flap_rise(&m->flap, &n->config.flap, n->now);
+    }
+    if (node_majority(n) && n->voters.lineage != 0)
+        n->voters_at = n->now;
     node_note(n, out, NOTE_STARTED, "", node_incarnation(n), 0);
     node_rejoin(n);
 }
@@ -319,10 +346,18 @@ static void control(struct node *n, enum control_verb verb, const char *member, 
         return;
     }
     case CONTROL_FORGET:
-        if (!member_alive(m) && !m->stranger && m->standing != STANDING_FORGOTTEN) {
+        if (voters_has(&n->voters, m->id))
+            node_quorum_forget(n, (size_t)index, out);
+        else if (!member_alive(m) && !m->stranger && m->standing != STANDING_FORGOTTEN) {
             node_fell(n, out, (size_t)index, STANDING_FORGOTTEN, n->now);
             node_urgent(n);
         }
+        return;
+    case CONTROL_RELEASE:
+        node_flap_release(n, (size_t)index, out);
+        return;
+    case CONTROL_REKEY:
+        node_keys_change(n, out);
         return;
     case CONTROL_MAX:
         break;
@@ -330,11 +365,12 @@ static void control(struct node *n, enum control_verb verb, const char *member, 
     assert(verb < CONTROL_MAX);
 }
 
-static void reload(struct node *n, const struct node_config *c)
+static void reload(struct node *n, const struct node_config *c, struct actions *out)
 {
-    assert(config_sane(c) && c->buckets == n->config.buckets);
+    assert(config_sane(c) && c->buckets == n->config.buckets && c->quorum == n->config.quorum);
     bool heavier = c->weight != n->config.weight;
     n->config = *c;
+    node_keys_reload(n, c, out);
     if (heavier)
         node_facts(n);
 }
@@ -372,7 +408,7 @@ static void dispatch(struct node *n, const struct event *e, struct actions *out)
         control(n, e->control.verb, e->control.member, out);
         return;
     case EVENT_RELOAD:
-        reload(n, e->reload);
+        reload(n, e->reload, out);
         return;
     case EVENT_LEAVE:
         if (!n->leaving) {
@@ -381,6 +417,15 @@ static void dispatch(struct node *n, const struct event *e, struct actions *out)
             n->leave_by = instant_add(n->now, wait > USEC_PER_S ? wait : USEC_PER_S);
             node_facts(n);
         }
+        return;
+    case EVENT_WITNESS:
+        if (n->witness_down == e->witness.reachable)
+            node_note(n, out, NOTE_WITNESS, "", e->witness.reachable, 0);
+        n->witness_down = !e->witness.reachable;
+        return;
+    case EVENT_CLOCK:
+        n->clock_ms = e->clock.ms;
+        n->clock_at = n->now;
         return;
     case EVENT_MAX:
         break;
@@ -405,6 +450,8 @@ void node_step(struct node *n, instant now, const struct event *event, struct ac
         return;
     if (n->started && instant_before(n->deadline, now))
         node_patience(n);
+    if (n->started && event->kind == EVENT_TIMER && !instant_before(now, n->deadline))
+        node_lateness(n, instant_diff(now, n->deadline));
     dispatch(n, event, out);
     node_settle(n, out);
 }

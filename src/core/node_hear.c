@@ -6,14 +6,14 @@
  * younger than `dead_after`), what it says of the sender and of ourselves; and
  * only if the sender is alive, what it says of others.
  *
- * Evidence for a third member is what a living member heard of it both ways
- * itself; it is never passed on, so it cannot go round in circles.
+ * A heartbeat that came by a relay is the sender's own word like any other; only
+ * who hears whom directly is reckoned without it.
  */
 #include <string.h>
 
 #include "node_impl.h"
 
-static void reject(struct node *n, enum reject why, const char *member, struct actions *out)
+void node_reject(struct node *n, enum reject why, const char *member, struct actions *out)
 {
     n->rejected[why]++;
     if (instant_before(n->now, n->reject_note_at))
@@ -22,11 +22,10 @@ static void reject(struct node *n, enum reject why, const char *member, struct a
     node_note(n, out, NOTE_REJECTED, member, (int64_t)why, (int64_t)n->rejected[why]);
 }
 
-/* Our heartbeat that `h` acknowledges, if it is younger than dead_after. */
-static const struct heartbeat_ack *proof_find(struct node *n, const struct heartbeat *h,
-                                              uint32_t *sequence, instant *sent_at)
+const struct heartbeat_ack *node_proof(const struct node *n, uint32_t *sequence, instant *sent_at)
 {
-    uint32_t id = node_self(n)->id;
+    const struct heartbeat *h = &n->in;
+    uint32_t id = n->roster.member[n->roster.self].id;
     for (size_t i = 0; i < h->acks; i++) {
         uint64_t distance = h->ack[i].stamp - n->salt;
         if (h->ack[i].member != id || distance == 0 || distance > n->sequence)
@@ -42,138 +41,51 @@ static const struct heartbeat_ack *proof_find(struct node *n, const struct heart
     return NULL;
 }
 
-/* Somebody says that we are dead, or knows a higher incarnation of us. */
-static void refute(struct node *n, uint32_t incarnation, struct actions *out)
+void node_rose(struct node *n, struct member *m, struct actions *out)
 {
-    struct member *self = node_self(n);
-    if (incarnation < self->incarnation || n->farewells > 0)
+    n->view_dirty = true;
+    m->since = n->now;
+    node_flap_rose(n, m);
+    node_note(n, out, NOTE_MEMBER_ALIVE, m->name, m->incarnation, 0);
+}
+
+/* What the sections tell of the sender itself. */
+static void sections_take(struct node *n, struct member *m, struct actions *out)
+{
+    const struct heartbeat *h = &n->in;
+    memcpy(m->deaf, h->deaf, h->deafs * sizeof h->deaf[0]);
+    m->deafs = h->deafs;
+    if (h->clock_ms == 0 || n->clock_ms == 0)
         return;
-    self->incarnation = incarnation;
-    node_facts(n);
-    node_note(n, out, NOTE_REFUTED, "", self->incarnation, 0);
+    int64_t here = n->clock_ms + instant_diff(n->now, n->clock_at) / USEC_PER_MS;
+    m->clock_ahead = h->clock_ms - here;
+    bool far = m->clock_ahead > CLOCK_FAR || m->clock_ahead < -CLOCK_FAR;
+    if (far && !m->clock_told)
+        node_note(n, out, NOTE_CLOCK, m->name, m->clock_ahead, 0);
+    m->clock_told = far;
 }
 
-static void order_take(struct node *n, struct member *m, uint32_t order)
+static void direct_take(struct node *n, struct member *m, struct actions *out)
 {
-    if (order <= m->order)
-        return;
-    m->order = order;
-    m->tell = URGENT_TIMES;
-    if (m->self)
-        node_facts(n);
-}
-
-/* What the sender says of ourselves. */
-static void entry_self(struct node *n, const struct heartbeat_entry *e, struct actions *out)
-{
-    struct member *self = node_self(n);
-    order_take(n, self, e->order);
-    if (e->accused >= self->incarnation || e->incarnation > self->incarnation ||
-        (e->standing != STANDING_ALIVE && e->incarnation >= self->incarnation))
-        refute(n, e->accused > e->incarnation ? e->accused : e->incarnation, out);
-}
-
-/* The verdict of an entry on incarnation e->incarnation >= m->incarnation. */
-static void entry_verdict(struct node *n, size_t index, const struct heartbeat_entry *e,
-                          struct actions *out)
-{
-    struct member *m = &n->roster.member[index];
-    instant since = instant_add(n->now, -(usec)e->age_ms * USEC_PER_MS);
-    bool was_alive = member_alive(m);
-    if (was_alive && e->standing == STANDING_DEAD &&
-        instant_diff(n->now, m->evidence) < n->config.dead_after)
-        return; /* the accusation stands in m->accused; the member will refute it */
-    if (!was_alive && m->fallen >= e->incarnation && m->standing >= e->standing) {
-        if (m->standing == e->standing && instant_before(since, m->since))
-            m->since = since; /* all end with the earliest */
-        return;
-    }
-    if (member_facts(m, e->incarnation, e->flags, e->weight))
-        n->view_dirty = true;
-    node_fell(n, out, index, e->standing, since);
-}
-
-/* An entry says that the member lives in a newer incarnation than we knew. */
-static void entry_alive(struct node *n, size_t index, const struct heartbeat_entry *e, usec proof,
-                        struct actions *out)
-{
-    struct member *m = &n->roster.member[index];
-    if (proof == AGE_NEVER || proof >= n->config.dead_after || e->incarnation <= m->fallen)
-        return;
-    bool was_alive = member_alive(m);
-    m->stranger = false;
-    if (member_facts(m, e->incarnation, e->flags, e->weight))
-        n->view_dirty = true;
-    m->evidence = instant_max(m->evidence, instant_add(n->now, -proof));
-    if (!was_alive && member_alive(m)) {
-        n->view_dirty = true;
-        m->since = n->now;
-        node_note(n, out, NOTE_MEMBER_ALIVE, m->name, m->incarnation, 0);
-    }
-}
-
-static usec proof_of(const struct heartbeat *h, uint32_t id)
-{
-    for (size_t i = 0; i < h->acks; i++)
-        if (h->ack[i].member == id)
-            return h->ack[i].proof;
-    return AGE_NEVER;
-}
-
-/* What a living member says of a third. */
-static void entry_take(struct node *n, const struct heartbeat_entry *e, struct actions *out)
-{
-    if (e->incarnation == 0)
-        return;
-    int index = roster_find(&n->roster, e->name);
-    if (index == ROSTER_NONE) {
-        if (e->standing == STANDING_FORGOTTEN)
-            return;
-        index = node_member_add(n, e->name);
-        if (index == ROSTER_NONE) {
-            node_note(n, out, NOTE_ROSTER_FULL, e->name, MEMBERS_MAX, 0);
-            return;
-        }
-    }
-    struct member *m = &n->roster.member[index];
-    order_take(n, m, e->order);
-    if (e->accused > m->accused && e->accused >= m->incarnation) {
-        m->accused = e->accused;
-        m->tell = URGENT_TIMES;
-    }
-    usec proof = proof_of(&n->in, m->id);
-    if (e->standing == STANDING_ALIVE)
-        entry_alive(n, (size_t)index, e, proof, out);
-    else if (e->incarnation >= m->incarnation)
-        entry_verdict(n, (size_t)index, e, out);
-}
-
-/* Evidence: whom the sender has heard both ways. */
-static void acks_take(struct node *n, const struct heartbeat *h)
-{
-    for (size_t i = 0; i < h->acks; i++) {
-        int index = roster_find_id(&n->roster, h->ack[i].member);
-        if (index == ROSTER_NONE || h->ack[i].proof == AGE_NEVER)
-            continue;
-        struct member *m = &n->roster.member[index];
-        instant at = instant_add(n->now, -h->ack[i].proof);
-        if (!m->self && member_alive(m) && instant_before(m->evidence, at))
-            m->evidence = at;
-    }
+    if (m->suspect)
+        node_note(n, out, NOTE_MEMBER_HEARD, m->name, instant_diff(n->now, m->direct), 0);
+    m->suspect = false;
+    m->direct = n->now;
 }
 
 /* The sender's word on itself; it has proved to be fresh. */
-static void word_take(struct node *n, size_t index, const struct heartbeat *h, struct actions *out)
+static void word_take(struct node *n, size_t index, struct actions *out)
 {
     struct member *m = &n->roster.member[index];
+    const struct heartbeat *h = &n->in;
     bool was_alive = member_alive(m);
     uint16_t was_draining = m->flags & HEARTBEAT_DRAINING;
-    m->stranger = false;
+    m->stranger = m->misfit = false;
     m->heard = m->evidence = n->now;
     n->met = true;
     if (member_facts(m, h->incarnation, h->flags, h->weight))
         n->view_dirty = true;
-    order_take(n, m, h->order);
+    node_order(n, m, h->order);
     if (m->said != h->flags || m->view != h->view || !bitmap_equal(&m->claim, &h->claim) ||
         !bitmap_equal(&m->linger, &h->linger))
         n->serve_dirty = true;
@@ -184,18 +96,14 @@ static void word_take(struct node *n, size_t index, const struct heartbeat *h, s
     m->linger = h->linger;
     m->mac = h->mac;
     m->address = h->address;
-    if (m->suspect)
-        m->suspect = false;
     if ((h->flags & HEARTBEAT_LEFT) != 0 && h->incarnation >= m->incarnation) {
         if (was_alive)
             node_fell(n, out, index, STANDING_LEFT, n->now);
         return;
     }
     if (!was_alive && member_alive(m)) {
-        n->view_dirty = true;
-        m->since = n->now;
         m->tell = URGENT_TIMES;
-        node_note(n, out, NOTE_MEMBER_ALIVE, m->name, m->incarnation, 0);
+        node_rose(n, m, out);
     } else if (!member_alive(m)) {
         m->tell = URGENT_TIMES; /* it does not know its verdict */
         node_answer(n);
@@ -204,109 +112,163 @@ static void word_take(struct node *n, size_t index, const struct heartbeat *h, s
         node_note(n, out, NOTE_MEMBER_DRAINING, m->name, was_draining == 0, 0);
 }
 
-/* True if the heartbeat continues, or begins, a boot that we believe. */
-static bool stream_take(struct node *n, struct member *m, const struct heartbeat *h, bool fresh,
-                        struct actions *out)
+/* Seen already: another link's copy, a relay's, or overtaken on the way; late, it
+ * is a replay. */
+static bool seen_take(struct node *n, const struct member *m, enum stream_verdict v, bool direct,
+                      struct actions *out)
 {
-    if (h->salt == m->salt) {
-        instant first = m->arrived;
-        switch (member_stream(m, h->sequence)) {
-        case STREAM_NEW:
-            m->arrived = n->now;
-            return true;
-        case STREAM_DUPLICATE:
-            /* Another link's copy, or overtaken on the way; late, it is a replay. */
-            if (instant_diff(n->now, first) > n->config.interval)
-                reject(n, REJECT_REPLAYED, m->name, out);
-            return false;
-        case STREAM_OLD:
-            reject(n, REJECT_REPLAYED, m->name, out);
-            return false;
-        }
-    }
-    if (fresh) {
+    bool late = instant_diff(n->now, m->arrived) > n->config.interval;
+    if (direct && (v == STREAM_OLD || late))
+        node_reject(n, REJECT_REPLAYED, m->name, out);
+    return false;
+}
+
+/* A boot that we do not know, or a recording of an old one: it has to prove itself,
+ * and if it is a second node of the name, to wait until the first is silent. */
+static bool boot_take(struct node *n, struct member *m, bool fresh, bool direct,
+                      struct actions *out)
+{
+    const struct heartbeat *h = &n->in;
+    bool present = member_alive(m) && instant_diff(n->now, m->arrived) < n->config.dead_after / 2;
+    if (fresh && !present) {
         member_reboot(m, h->salt, h->sequence);
         m->arrived = n->now;
         return true;
     }
-    /* An unknown boot, or a recording of an old one: it has to prove itself. */
-    if (h->salt != m->next_salt || h->sequence > m->next_sequence) {
-        m->next_salt = h->salt;
-        m->next_sequence = h->sequence;
-        m->next_at = n->now;
-        node_answer(n);
-    } else {
-        reject(n, REJECT_REPLAYED, m->name, out);
+    if (h->salt == m->next_salt && h->sequence <= m->next_sequence) {
+        if (direct)
+            node_reject(n, REJECT_REPLAYED, m->name, out);
+        return false;
     }
+    /* One that has proved itself is not pushed out by one that has not. */
+    bool waits = instant_diff(n->now, m->next_proven) < n->config.dead_after;
+    if (h->salt != m->next_salt && waits && !fresh)
+        return false;
+    if (fresh)
+        m->next_proven = n->now;
+    m->next_salt = h->salt;
+    m->next_sequence = h->sequence;
+    m->next_at = n->now;
+    node_answer(n);
     return false;
 }
 
-/* True if the sender is one of us: not ourselves, not of another configuration. */
-static bool sender_right(struct node *n, const struct heartbeat *h, struct actions *out)
+/* True if the heartbeat continues, or begins, a boot that we believe. */
+static bool stream_take(struct node *n, struct member *m, bool fresh, bool direct,
+                        struct actions *out)
 {
-    const struct member *self = node_self(n);
-    if (strcmp(h->name, self->name) == 0) {
-        if (h->salt != n->salt && !instant_before(n->now, n->conflict_note_at)) {
-            n->conflict_note_at = instant_add(n->now, 10 * NOTE_PAUSE);
-            node_note(n, out, NOTE_NAME_CONFLICT, "", 0, 0);
-        }
-        n->rejected[REJECT_REPLAYED]++;
-        return false;
+    const struct heartbeat *h = &n->in;
+    if (h->salt != m->salt || (m->sequence == 0 && m->salt == 0))
+        return boot_take(n, m, fresh, direct, out);
+    if (h->version < m->version)
+        return false; /* what it says for those who know no better */
+    enum stream_verdict v = member_stream(m, h->sequence);
+    if (v != STREAM_NEW)
+        return seen_take(n, m, v, direct, out);
+    m->arrived = n->now;
+    return true;
+}
+
+/* The sender's version: of one that knows the first only, we speak that, too. */
+static void version_take(struct node *n, struct member *m, bool proven, struct actions *out)
+{
+    if (n->in.version == WIRE_VERSION_FIRST) {
+        instant until = instant_add(n->now, (proven ? 4 : 1) * n->config.dead_after);
+        n->old_until = instant_max(n->old_until, until);
     }
-    if (h->config == n->config.config_digest && h->buckets == n->config.buckets)
-        return true;
-    n->rejected[REJECT_CONFIG_MISMATCH]++;
-    if (!instant_before(n->now, n->mismatch_note_at)) {
-        n->mismatch_note_at = instant_add(n->now, 10 * NOTE_PAUSE);
-        node_note(n, out, NOTE_CONFIG_MISMATCH, h->name, (int64_t)h->config, 0);
+    if (!proven)
+        return;
+    if (m->version != n->in.version && n->in.version != WIRE_VERSION_LAST)
+        node_note(n, out, NOTE_VERSION, m->name, n->in.version, 0);
+    m->version = n->in.version;
+}
+
+/* The sender's place on the roster, a new one if need be; of nodes that are not
+ * like us only a few have one. */
+static int sender_find(struct node *n, bool fits, struct actions *out)
+{
+    int index = roster_find(&n->roster, n->in.name);
+    size_t misfits = 0;
+    if (index != ROSTER_NONE)
+        return index;
+    for (size_t i = 0; i < n->roster.count; i++)
+        misfits += n->roster.member[i].misfit;
+    if (!fits && misfits >= MISFITS_MAX)
+        return ROSTER_NONE;
+    index = node_member_add(n, n->in.name);
+    if (index == ROSTER_NONE)
+        node_note(n, out, NOTE_ROSTER_FULL, n->in.name, MEMBERS_MAX, 0);
+    else
+        n->roster.member[index].misfit = !fits;
+    return index;
+}
+
+/* A heartbeat of another node that opens and parses: the member that it is of, if
+ * it is news and fresh, else ROSTER_NONE. */
+static int sender_take(struct node *n, bool direct, const struct heartbeat_ack **ack,
+                       instant *sent_at, struct actions *out)
+{
+    bool fits = node_fits(n);
+    if (!fits)
+        n->rejected[REJECT_CONFIG_MISMATCH]++;
+    int index = sender_find(n, fits, out);
+    if (index == ROSTER_NONE)
+        return ROSTER_NONE;
+    struct member *m = &n->roster.member[index];
+    uint32_t sequence = 0;
+    *ack = node_proof(n, &sequence, sent_at);
+    bool news = stream_take(n, m, *ack != NULL, direct, out);
+    version_take(n, m, news && *ack != NULL, out);
+    if (!news || *ack == NULL)
+        return ROSTER_NONE;
+    if (!fits) {
+        node_misfit_hear(n, (size_t)index, out);
+        return ROSTER_NONE;
     }
-    return false;
+    m->acked = sequence;
+    double rtt = (double)(instant_diff(n->now, *sent_at) - (*ack)->age);
+    if (rtt >= 0 && direct)
+        m->rtt = m->rtt <= 0 ? rtt : m->rtt + (rtt - m->rtt) / 8;
+    return index;
 }
 
 void node_hear(struct node *n, const uint8_t *data, size_t length, struct actions *out)
 {
     struct heartbeat *h = &n->in;
+    struct seal_stamp stamp = {0};
     size_t plain_length = 0;
-    enum reject why = seal_open(&n->seal, data, length, n->plain, &plain_length);
-    if (why == REJECT_NONE && heartbeat_read(h, n->plain, plain_length) != 0)
+    enum reject why = node_keys_open(n, data, length, &stamp, &plain_length);
+    if (why == REJECT_NONE && heartbeat_read(h, stamp.version, n->plain, plain_length) != 0)
         why = REJECT_MALFORMED;
     if (why != REJECT_NONE) {
-        reject(n, why, "", out);
+        node_reject(n, why, "", out);
         return;
     }
-    if (!sender_right(n, h, out))
-        return;
-    int index = roster_find(&n->roster, h->name);
-    if (index == ROSTER_NONE)
-        index = node_member_add(n, h->name);
-    if (index == ROSTER_NONE) {
-        node_note(n, out, NOTE_ROSTER_FULL, h->name, MEMBERS_MAX, 0);
+    bool direct = stamp.type != SEAL_TYPE_RELAY;
+    if (strcmp(h->name, node_self(n)->name) == 0) {
+        node_rival_hear(n, out);
         return;
     }
-    struct member *m = &n->roster.member[index];
-    uint32_t sequence = 0;
+    const struct heartbeat_ack *ack = NULL;
     instant sent_at = INSTANT_PAST;
-    const struct heartbeat_ack *ack = proof_find(n, h, &sequence, &sent_at);
-    if (!stream_take(n, m, h, ack != NULL, out) || ack == NULL)
+    int index = sender_take(n, direct, &ack, &sent_at, out);
+    if (index == ROSTER_NONE)
         return;
-
-    m->acked = sequence;
-    double rtt = (double)(instant_diff(n->now, sent_at) - ack->age);
-    if (rtt >= 0)
-        m->rtt = m->rtt <= 0 ? rtt : m->rtt + (rtt - m->rtt) / 8;
     if ((h->flags & HEARTBEAT_ASKING) != 0)
         node_answer(n);
-    word_take(n, (size_t)index, h, out);
-    bool alive = member_alive(&n->roster.member[index]);
-    if (alive)
-        acks_take(n, h);
-    for (size_t i = 0; i < h->entries; i++) {
-        /* What a member that we call dead says of us we have to know: it may
-         * call us dead too, and only a refutation brings us together. */
-        bool of_self = strcmp(h->entry[i].name, node_self(n)->name) == 0;
-        if (of_self)
-            entry_self(n, &h->entry[i], out);
-        else if (alive && strcmp(h->entry[i].name, h->name) != 0)
-            entry_take(n, &h->entry[i], out);
+    word_take(n, (size_t)index, out);
+    if (direct)
+        direct_take(n, &n->roster.member[index], out);
+    if (h->version > WIRE_VERSION_FIRST) {
+        sections_take(n, &n->roster.member[index], out);
+        node_keys_hear(n, (size_t)index, out);
+        if (member_alive(&n->roster.member[index]))
+            node_flap_hear(n, out);
+        node_quorum_hear(n, (size_t)index, ack, sent_at, out);
     }
+    /* Gossip may add members, which moves the others: the sender is found again. */
+    node_gossip(n, member_alive(&n->roster.member[index]), out);
+    index = roster_find(&n->roster, h->name);
+    if (direct && index != ROSTER_NONE && member_lives(&n->roster.member[index]))
+        node_relay(n, (size_t)index, plain_length, out);
 }

@@ -1,8 +1,10 @@
 /*
- * The inside of a node, shared by node.c (events, time), node_view.c (verdicts,
- * tables, agreement), node_hear.c (what
- * heartbeats change), node_say.c (what we tell), node_serve.c (buckets, plan,
- * lease) and status.c (the snapshot). Nothing else includes it.
+ * The inside of a node, shared by its files and by nothing else: node.c (events,
+ * time), node_hear.c (what heartbeats change), node_gossip.c (what members say of
+ * others), node_say.c (what we tell), node_relay.c (what we pass on), node_view.c
+ * (verdicts, tables, agreement), node_quorum.c (voters, majority), node_flap.c
+ * (who is held), node_stranger.c (who is not one of us), node_keys.c (which key),
+ * node_serve.c (buckets, plan, lease) and status.c (the snapshot).
  */
 #ifndef IPCLUSTERD_NODE_IMPL_H
 #define IPCLUSTERD_NODE_IMPL_H
@@ -14,6 +16,7 @@
 #include "ipclusterd/roster.h"
 #include "ipclusterd/seal.h"
 #include "ipclusterd/status.h"
+#include "ipclusterd/voters.h"
 #include "ipclusterd/wire.h"
 
 enum {
@@ -21,7 +24,9 @@ enum {
     URGENT_TIMES = 3,     /* a change is told so often at once */
     BUDGET_PER_TICK = 12, /* heartbeats beside the regular one, per interval */
     FAREWELLS = 3,
-    RENEWALS_MAX = 8, /* on their way at once */
+    RENEWALS_MAX = 8,  /* on their way at once */
+    MISFITS_MAX = 16,  /* nodes of another configuration that are looked at */
+    ACTIONS_KEPT = 16, /* notes leave room for so many other actions */
 };
 
 #define COUNT_EVERY USEC_PER_S         /* how often lingering flows are counted ... */
@@ -31,10 +36,14 @@ enum {
 #define RETRY_MOST USEC_PER_S          /* ... up to here */
 #define TOMBSTONE_KEPT (600 * USEC_PER_S)
 #define NOTE_PAUSE USEC_PER_S /* between two notes of rejected datagrams */
+#define CLOCK_FAR (5 * 1000)  /* ms between two clocks that are worth a note */
+#define WAKE_WINDOW (60 * USEC_PER_S)
 
 struct node {
     struct node_config config;
-    struct seal seal;
+    struct seal key[2];          /* what we have: of the key file, and of the next one */
+    unsigned keys, using;        /* how many; the one that we seal with */
+    struct heartbeat_keys rekey; /* the operators' orders, as far as we know */
     struct roster roster;
     instant now, deadline, born;
     bool started;
@@ -52,14 +61,22 @@ struct node {
     instant said_at;
     size_t ack_cursor, entry_cursor;
     struct heartbeat in, out;
-    uint8_t plain[DATAGRAM_MAX], datagram[DATAGRAM_MAX];
+    uint8_t plain[DATAGRAM_MAX], datagram[DATAGRAM_MAX], old_datagram[DATAGRAM_MAX];
+    uint64_t relays; /* sealed so far */
+    uint8_t relay[DATAGRAM_MAX];
+    instant old_until; /* up to here everything is told in the first version, too */
+    bool mixed;        /* a living member speaks no better */
+    instant clock_at;  /* when the wall clock showed clock_ms */
+    int64_t clock_ms;
 
     /* The view. */
     uint64_t view;
     uint32_t view_sequence; /* the first heartbeat that told it */
     instant view_at;
     bool view_dirty, agreed, converged;
-    size_t alive;
+    bool seconded;            /* majority: the first round of agreement is complete; ... */
+    uint32_t second_sequence; /* ... the second is on what we send from here on */
+    size_t alive;             /* with a place in the view */
     bool serves[MEMBERS_MAX];
     struct assign assign;
 
@@ -70,7 +87,32 @@ struct node {
     bool met;    /* heard a member since the joining began */
     instant listen_until, join_at;
     bool link_up, healthy, sick;
-    bool mute; /* we hear members that hear us no more: the others serve */
+    bool mute;   /* we hear members that hear us no more: the others serve */
+    bool barred; /* we must not serve beside those that we hear: node_stranger.c */
+    bool witness_down;
+    struct {
+        uint64_t salt;
+        uint32_t sequence;
+        instant at;     /* it was heard */
+        instant proven; /* it was heard fresh */
+        bool joining;
+    } rival;       /* another node of our name */
+    usec patience; /* by which verdicts wait longer */
+    double wake_mean;
+    usec wake_worst[2]; /* of this window and the one before */
+    instant wake_window;
+
+    /* quorum = "majority" */
+    struct voters voters;
+    bool quorate;        /* we hear a majority of the voters */
+    size_t quorum_heard; /* of them, ourselves included */
+    bool backed;         /* somebody has backed us since we last looked */
+    instant quorum_at;   /* a majority has heard what we sent then, or later */
+    instant voters_at;   /* when this version came */
+    instant ballot_at;   /* when the ballot under way began */
+    instant want_until;  /* an operator's wish: until then; INSTANT_PAST none */
+    bool store_dirty;
+    uint8_t stored[VOTERS_SAVED_MAX + MEMBERS_MAX * (NAME_BYTES_MAX + 1) + 16];
     bool leaving;
     instant leave_by, drain_by; /* drain_by: INSTANT_PAST before the hand-over is done */
     bool parting;               /* gives up what it still claims; then come the farewells */
@@ -94,8 +136,10 @@ struct node {
     instant lease_until;  /* of the last renewal that is confirmed, from when it was asked */
     instant kernel_until; /* the latest that the lease can end in the kernel ... */
     unsigned renewals;    /* ... but for renewals that are still on their way */
-    instant renewal_asked[RENEWALS_MAX];
-    instant hold_end; /* when the next hold on a bucket of ours ends */
+    usec renewal_span[RENEWALS_MAX];
+    instant renewal_until[RENEWALS_MAX];
+    instant renew_until; /* of the last one asked for */
+    instant hold_end;    /* when the next hold on a bucket of ours ends */
     instant count_at, count_asked;
     bool counted, count_waits;
     uint64_t flows_total;
@@ -129,12 +173,95 @@ void node_facts(struct node *n);
 int node_member_add(struct node *n, const char *name);
 void node_member_remove(struct node *n, size_t index);
 
+/* Lets one more action in, of any kind but a note. */
+struct action *node_action(struct actions *out, enum action_kind kind);
+
+/* node_gossip.c */
+/* What the sender of n->in (alive or not, as told) says of others, and of us. */
+void node_gossip(struct node *n, bool alive, struct actions *out);
+/* An operator's order to a member, as somebody tells it. */
+void node_order(struct node *n, struct member *m, uint32_t order);
+
+/* node_relay.c */
+/* True if we ought to have heard it directly, and have not. */
+bool node_deaf_to(const struct node *n, const struct member *m);
+/* Passes the heartbeat in n->plain, `length` bytes of member `index`, on to those
+ * who do not hear it, if that is ours to do. */
+void node_relay(struct node *n, size_t index, size_t length, struct actions *out);
+
+/* node_quorum.c */
+bool node_majority(const struct node *n);
+void node_quorum_init(struct node *n);
+/* The sender's word on the voters; `ack` is its answer to what we sent at
+ * `sent_at`. The datagram is fresh. */
+void node_quorum_hear(struct node *n, size_t index, const struct heartbeat_ack *ack,
+                      instant sent_at, struct actions *out);
+/* Who is heard, founding, changes of the voters. */
+void node_quorum_watch(struct node *n, struct actions *out);
+/* What is to be told. */
+void node_quorum_tell(struct node *n, struct voters_word *w);
+/* What stands for the voters in the view's digest. */
+uint64_t node_quorum_digest(const struct node *n);
+/* An operator wants a voter off the roster. */
+void node_quorum_forget(struct node *n, size_t index, struct actions *out);
+/* True if we may claim as far as the quorum is concerned. */
+bool node_quorum_grants(const struct node *n);
+/* Asks to store what has to be, before anything is told. */
+void node_quorum_store(struct node *n, struct actions *out);
+/* How long a lease may run from now: <= 0: not at all. */
+usec node_lease_span(const struct node *n);
+/* By how much that is more than what was asked for last. */
+usec node_lease_gained(const struct node *n);
+
+/* node_flap.c */
+void node_flap_hear(struct node *n, struct actions *out);
+void node_flap_watch(struct node *n, struct actions *out);
+void node_flap_release(struct node *n, size_t index, struct actions *out);
+void node_flap_tell(struct node *n, struct heartbeat *h, size_t room);
+/* A member fell by dying, or rose. */
+void node_flap_fell(struct node *n, struct member *m);
+void node_flap_rose(struct node *n, struct member *m);
+
+/* node_stranger.c */
+/* A heartbeat in n->in of our own name. */
+void node_rival_hear(struct node *n, struct actions *out);
+/* True if n->in is of our configuration. */
+bool node_fits(const struct node *n);
+/* A sender that does not fit has proved to be fresh. */
+void node_misfit_hear(struct node *n, size_t index, struct actions *out);
+/* Whether others keep us from serving. */
+void node_bars_watch(struct node *n);
+
+/* node_keys.c */
+void node_keys_init(struct node *n);
+/* Opens a datagram into n->plain with the key that it names. */
+enum reject node_keys_open(struct node *n, const uint8_t *data, size_t length,
+                           struct seal_stamp *stamp, size_t *plain_length);
+void node_keys_hear(struct node *n, size_t index, struct actions *out);
+void node_keys_change(struct node *n, struct actions *out); /* the operator's order */
+bool node_keys_ready(const struct node *n);
+void node_keys_reload(struct node *n, const struct node_config *c, struct actions *out);
+
+/* node_hear.c */
+/* n->in proves to be fresh by acknowledging one of ours: that acknowledgement,
+ * which it is of and when that was sent; or NULL. */
+const struct heartbeat_ack *node_proof(const struct node *n, uint32_t *sequence, instant *sent_at);
+void node_reject(struct node *n, enum reject why, const char *member, struct actions *out);
+/* Another incarnation of ours has to outdo this one. */
+void node_refute(struct node *n, uint32_t incarnation, struct actions *out);
+/* A member that was away lives. */
+void node_rose(struct node *n, struct member *m, struct actions *out);
+
 /* node_view.c */
+/* Some event came `late` us after the deadline: how late our timers run. */
+void node_lateness(struct node *n, usec late);
 /* A verdict on a member's present incarnation, with all that follows. */
 void node_fell(struct node *n, struct actions *out, size_t index, enum standing standing,
                instant since);
 /* Our timers ran late: others get the time back. */
 void node_patience(struct node *n);
+/* No verdict before this long a silence. */
+usec node_dead_after(const struct node *n);
 /* When the verdict on a living member is to be looked at next. */
 instant node_verdict_due(const struct node *n, const struct member *m);
 /* Verdicts that are due by time; whether we are mute. */

@@ -50,7 +50,7 @@ static void ack_add(struct node *n, struct heartbeat *h, const struct member *m,
 {
     if (instant_diff(n->now, at) > 2 * n->config.dead_after)
         return;
-    usec proof = instant_diff(n->now, m->heard);
+    usec proof = member_alive(m) ? instant_diff(n->now, m->heard) : n->config.dead_after;
     h->ack[h->acks++] = (struct heartbeat_ack){
         .member = m->id,
         .stamp = stamp,
@@ -64,6 +64,13 @@ static void acks_add(struct node *n, struct heartbeat *h, size_t room)
 {
     size_t most = room / HEARTBEAT_ACK_BYTES, count = n->roster.count;
     most = most < MEMBERS_MAX ? most : MEMBERS_MAX;
+    if (most > 0 && instant_diff(n->now, n->rival.at) <= 2 * n->config.dead_after)
+        h->ack[h->acks++] = (struct heartbeat_ack){
+            .member = node_self(n)->id,
+            .stamp = n->rival.salt + n->rival.sequence,
+            .age = instant_diff(n->now, n->rival.at),
+            .proof = AGE_NEVER,
+        };
     for (size_t i = 0; i < count && h->acks + 2 <= most; i++) {
         size_t at = (n->ack_cursor + i) % count;
         const struct member *m = &n->roster.member[at];
@@ -116,8 +123,35 @@ static void entries_add(struct node *n, struct heartbeat *h, size_t room)
     }
 }
 
-/* Fills n->out and seals it into n->datagram; its length. */
-static size_t heartbeat_make(struct node *n)
+/* Members of another configuration are told what ours is made of. */
+static bool misfits_about(const struct node *n)
+{
+    for (size_t i = 0; i < n->roster.count; i++)
+        if (n->roster.member[i].misfit)
+            return true;
+    return false;
+}
+
+/* Everything but holds, which take what room is left. */
+static void sections_fill(struct node *n, struct heartbeat *h)
+{
+    h->deafs = h->holds = h->parts = 0;
+    for (size_t i = 0; i < n->roster.count && h->deafs < DEAF_MAX; i++)
+        if (node_deaf_to(n, &n->roster.member[i]))
+            h->deaf[h->deafs++] = n->roster.id[i];
+    h->keys = n->rekey;
+    h->clock_ms = 0;
+    if (n->clock_ms > 0)
+        h->clock_ms = n->clock_ms + instant_diff(n->now, n->clock_at) / USEC_PER_MS;
+    if (misfits_about(n)) {
+        h->parts = PART_MAX;
+        memcpy(h->part, n->config.part, sizeof h->part);
+    }
+    node_quorum_tell(n, &h->voters);
+}
+
+/* Fills n->out but for acknowledgements and entries. */
+static void heartbeat_fill(struct node *n)
 {
     struct heartbeat *h = &n->out;
     const struct member *self = node_self(n);
@@ -138,15 +172,38 @@ static size_t heartbeat_make(struct node *n)
     h->claim = n->claim;
     h->linger = n->linger;
     h->acks = h->entries = 0;
-    size_t base = heartbeat_base_bytes(h->name, h->buckets);
+    sections_fill(n, h);
+}
+
+/* Seals n->out as `version` into `out`; its length. */
+static size_t heartbeat_seal(struct node *n, uint8_t version, uint8_t out[DATAGRAM_MAX])
+{
+    struct seal_stamp stamp = {.version = version,
+                               .type = SEAL_TYPE_HEARTBEAT,
+                               .salt = n->salt,
+                               .member = node_self(n)->id,
+                               .sequence = n->sequence};
+    n->out.version = version;
+    size_t length = heartbeat_write(&n->out, n->plain, sizeof n->plain);
+    return seal_close(&n->key[n->using], &stamp, n->plain, length, out, n->config.datagram_max);
+}
+
+/* Fills n->out up to the limit. */
+static void heartbeat_make(struct node *n)
+{
+    struct heartbeat *h = &n->out;
+    heartbeat_fill(n);
+    h->version = WIRE_VERSION_LAST;
+    size_t base = heartbeat_base_bytes(h->name, h->buckets) + heartbeat_sections_bytes(h);
     size_t limit = (size_t)n->config.datagram_max - SEAL_OVERHEAD;
     size_t room = limit > base ? limit - base : 0;
     size_t kept_for_entries = room / 4; /* so that facts travel even among many */
     acks_add(n, h, room - kept_for_entries);
-    entries_add(n, h, room - h->acks * HEARTBEAT_ACK_BYTES);
-    size_t length = heartbeat_write(h, n->plain, sizeof n->plain);
-    return seal_close(&n->seal, n->salt, self->id, n->sequence, n->plain, length, n->datagram,
-                      n->config.datagram_max);
+    room -= h->acks * HEARTBEAT_ACK_BYTES;
+    node_flap_tell(n, h, room / 4);
+    room = limit - heartbeat_base_bytes(h->name, h->buckets) - h->acks * HEARTBEAT_ACK_BYTES;
+    size_t sections = heartbeat_sections_bytes(h);
+    entries_add(n, h, room > sections ? room - sections : 0);
 }
 
 static void send(struct node *n, struct actions *out)
@@ -158,10 +215,15 @@ static void send(struct node *n, struct actions *out)
     n->sent[slot].sequence = n->sequence;
     n->sent[slot].at = n->now;
     n->said_at = n->now;
-    struct action *a = &out->item[out->count++];
-    a->kind = ACTION_SEND;
+    heartbeat_make(n);
+    struct action *a = node_action(out, ACTION_SEND);
     a->send.data = n->datagram;
-    a->send.length = heartbeat_make(n);
+    a->send.length = heartbeat_seal(n, WIRE_VERSION_LAST, n->datagram);
+    if (!instant_before(n->now, n->old_until))
+        return;
+    a = node_action(out, ACTION_SEND);
+    a->send.data = n->old_datagram;
+    a->send.length = heartbeat_seal(n, WIRE_VERSION_FIRST, n->old_datagram);
 }
 
 /*
@@ -182,10 +244,18 @@ void node_say(struct node *n, struct actions *out)
     /* News of a plan that is on its way are told when it is in. */
     bool urgent = n->urgent_left > 0 && n->budget > 0 && !n->in_flight &&
                   !instant_before(n->now, n->urgent_at);
-    if (!tick && !urgent)
+    /* Under a quorum the lease runs from what a majority has heard: it is renewed
+     * when that gets later, whenever that is. */
+    bool backed = node_majority(n) && n->joined && (tick || n->backed) &&
+                  node_lease_gained(n) >= n->config.interval / 4;
+    n->backed = false;
+    if (!tick && !urgent) {
+        if (backed)
+            node_renew(n, out);
         return;
+    }
     send(n, out);
-    if (tick && n->joined)
+    if (node_majority(n) ? backed : tick && n->joined)
         node_renew(n, out);
     if (n->urgent_left > 0 && !n->in_flight) {
         n->urgent_left--;

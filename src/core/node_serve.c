@@ -25,7 +25,7 @@ static void others_gather(const struct node *n, struct others *o)
     memset(o, 0, sizeof *o);
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
-        if (m->self || !member_alive(m))
+        if (m->self || m->stranger || !member_alive(m))
             continue;
         for (size_t w = 0; w < n->config.buckets / 64u + 1 && w < BUCKETS_MAX / 64; w++) {
             o->twice.word[w] |= o->claim.word[w] & m->claim.word[w];
@@ -199,17 +199,19 @@ void node_serve(struct node *n, struct actions *out)
     n->flight = n->wanted;
     n->flight.generation = ++n->generation;
     n->in_flight = true;
-    struct action *a = &out->item[out->count++];
-    a->kind = ACTION_APPLY;
+    struct action *a = node_action(out, ACTION_APPLY);
     a->plan = &n->flight;
 }
 
 void node_renew(struct node *n, struct actions *out)
 {
-    if (n->renewals == RENEWALS_MAX)
-        return; /* the kernel does not answer: let the lease run out */
-    n->renewal_asked[n->renewals++] = n->now;
-    out->item[out->count++].kind = ACTION_RENEW;
+    usec span = node_lease_span(n);
+    if (n->renewals == RENEWALS_MAX || span <= 0)
+        return; /* the kernel does not answer, or no majority does: let it run out */
+    n->renewal_span[n->renewals] = span;
+    n->renew_until = instant_add(n->now, span);
+    n->renewal_until[n->renewals++] = n->renew_until;
+    node_action(out, ACTION_RENEW)->renew.span = span;
 }
 
 static void commit_failed(struct node *n, int error, struct actions *out)
@@ -230,15 +232,17 @@ static void renewed(struct node *n, int error, struct actions *out)
 {
     if (n->renewals == 0)
         return; /* of an earlier life of this struct: nothing that we asked for */
-    instant asked = n->renewal_asked[0];
+    instant until = n->renewal_until[0];
+    usec span = n->renewal_span[0];
     n->renewals--;
-    memmove(&n->renewal_asked[0], &n->renewal_asked[1], n->renewals * sizeof n->renewal_asked[0]);
+    memmove(&n->renewal_until[0], &n->renewal_until[1], n->renewals * sizeof n->renewal_until[0]);
+    memmove(&n->renewal_span[0], &n->renewal_span[1], n->renewals * sizeof n->renewal_span[0]);
     if (error != 0) {
         commit_failed(n, error, out);
         return;
     }
-    n->kernel_until = instant_add(n->now, n->config.lease);
-    n->lease_until = instant_max(n->lease_until, instant_add(asked, n->config.lease));
+    n->kernel_until = instant_max(n->kernel_until, instant_add(n->now, span));
+    n->lease_until = instant_max(n->lease_until, until);
     if (n->joined && !n->leased) {
         n->leased = true;
         node_urgent(n);
@@ -315,7 +319,7 @@ void node_count(struct node *n, struct actions *out)
     n->count_asked = n->now;
     n->count_at = instant_add(n->now, lingers || n->leaving ? COUNT_EVERY : COUNT_IDLE);
     n->count_waits = true;
-    out->item[out->count++].kind = ACTION_COUNT;
+    node_action(out, ACTION_COUNT);
 }
 
 void node_counted(struct node *n, const uint32_t *of)

@@ -7,6 +7,11 @@
  * sent under this view, and does not claim the bucket. A member that would
  * claim it later does so only under another view, for which it needs our word
  * in that view, and that word carries our claim.
+ *
+ * Under a quorum there are two such rounds, the second on heartbeats sent after
+ * the first was complete. So there was an instant, that at which it was, when all
+ * of a majority had this view at once: before it they said so, after it they say
+ * so again, and the digest would be another if anybody had risen in between.
  */
 #include <string.h>
 
@@ -30,6 +35,8 @@ void node_fell(struct node *n, struct actions *out, size_t index, enum standing 
     }
     m->stranger = false;
     member_fall(m, standing, since);
+    if (standing == STANDING_DEAD)
+        node_flap_fell(n, m);
     n->view_dirty = true;
     static const enum note_kind kinds[STANDING_MAX] = {
         [STANDING_DEAD] = NOTE_MEMBER_DEAD,
@@ -40,12 +47,40 @@ void node_fell(struct node *n, struct actions *out, size_t index, enum standing 
         node_note(n, out, kinds[standing], m->name, instant_diff(n->now, m->evidence), 0);
 }
 
-/* Our timers ran late: others get the time back, and are accused of nothing. */
+usec node_dead_after(const struct node *n)
+{
+    return n->config.dead_after + n->patience;
+}
+
+/* Timers that come as they should: the patience goes again, in a second or so. */
+void node_lateness(struct node *n, usec late)
+{
+    n->wake_mean += ((double)late - n->wake_mean) / 16;
+    if (instant_diff(n->now, n->wake_window) >= WAKE_WINDOW) {
+        n->wake_worst[1] = n->wake_worst[0];
+        n->wake_worst[0] = 0;
+        n->wake_window = n->now;
+    }
+    if (late > n->wake_worst[0])
+        n->wake_worst[0] = late;
+    if (late < n->config.interval / 4)
+        n->patience = n->patience < n->config.interval / 8 ? 0 : n->patience / 2;
+}
+
+/* Our timers ran late: others get the time back, are accused of nothing, and have
+ * more time from now on, for it may happen again (Lifeguard, Dadgar et al. 2018). */
 void node_patience(struct node *n)
 {
     usec late = instant_diff(n->now, n->deadline);
     if (late < n->config.interval / 2)
         return;
+    n->patience =
+        n->patience + late > n->config.dead_after ? n->config.dead_after : n->patience + late;
+    /* What waits in the socket is of before: words count again when they answer
+     * what we say from now on. */
+    n->view_sequence = n->sequence + 1;
+    n->seconded = false;
+    node_urgent(n);
     n->listen_until = instant_add(n->listen_until, late); /* nothing was heard meanwhile */
     n->join_at = instant_add(n->join_at, late);
     for (size_t i = 0; i < n->roster.count; i++) {
@@ -64,7 +99,7 @@ static bool hears_one_way(const struct node *n, const struct member *m)
 
 instant node_verdict_due(const struct node *n, const struct member *m)
 {
-    instant silent = instant_add(m->evidence, n->config.dead_after);
+    instant silent = instant_add(m->evidence, node_dead_after(n));
     if (instant_before(n->now, silent))
         return silent;
     return instant_add(m->arrived, 2 * n->config.interval);
@@ -74,14 +109,15 @@ instant node_verdict_due(const struct node *n, const struct member *m)
 static bool living_watch(struct node *n, struct actions *out, size_t index)
 {
     struct member *m = &n->roster.member[index];
-    instant quiet = instant_max(m->heard, m->since);
-    bool silent = instant_diff(n->now, quiet) >= n->config.dead_after;
-    bool unproven = instant_diff(n->now, m->evidence) >= n->config.dead_after;
+    instant quiet = instant_max(m->direct, m->since);
+    bool silent = instant_diff(n->now, quiet) >= node_dead_after(n);
+    bool unproven = instant_diff(n->now, m->evidence) >= node_dead_after(n);
     bool mute = unproven && hears_one_way(n, m);
-    if (unproven && !mute)
+    /* Without a majority nobody is pronounced dead: it may be we who are cut off. */
+    if (unproven && !mute && n->quorate)
         node_fell(n, out, index, STANDING_DEAD, n->now);
     else if (silent && !m->suspect)
-        node_note(n, out, NOTE_MEMBER_SUSPECT, m->name, instant_diff(n->now, m->heard), 0);
+        node_note(n, out, NOTE_MEMBER_SUSPECT, m->name, instant_diff(n->now, quiet), 0);
     m->suspect = silent && member_alive(m);
     return mute;
 }
@@ -100,7 +136,9 @@ void node_watch(struct node *n, struct actions *out)
         } else if (member_alive(m)) {
             mute = living_watch(n, out, i) || mute;
         } else if (m->standing != STANDING_FORGOTTEN) {
-            if (instant_diff(n->now, m->since) >= n->config.forget_after)
+            /* A voter is only forgotten by a majority. */
+            if (!voters_has(&n->voters, m->id) &&
+                instant_diff(n->now, m->since) >= n->config.forget_after)
                 node_fell(n, out, i, STANDING_FORGOTTEN, n->now);
         } else if (instant_diff(n->now, m->since) >= TOMBSTONE_KEPT) {
             node_member_remove(n, i--);
@@ -132,8 +170,8 @@ static void view_form(struct node *n, struct actions *out)
 {
     n->view_dirty = false;
     n->serve_dirty = true;
-    n->alive = roster_serving(&n->roster, n->serves);
-    uint64_t view = roster_digest(&n->roster, n->serves);
+    n->alive = roster_serving(&n->roster, !n->mixed, n->serves);
+    uint64_t view = roster_digest(&n->roster, n->serves, node_quorum_digest(n));
     if (view == n->view)
         return;
     struct assign_member of[MEMBERS_MAX];
@@ -158,30 +196,67 @@ static void view_form(struct node *n, struct actions *out)
         takeovers_note(n, before, out);
     n->view = view;
     n->view_sequence = n->sequence + 1;
+    n->seconded = false;
     n->view_at = n->now;
     node_note(n, out, NOTE_VIEW, "", (int64_t)view, (int64_t)n->alive);
     node_urgent(n);
 }
 
-/* True if every living member's last word agrees with our view; see above. */
-static bool agreement(const struct node *n)
+/* True if every living member's last word agrees with our view and acknowledges
+ * what we sent as `sequence` or later. */
+static bool agreement(const struct node *n, uint32_t sequence)
 {
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
-        if (m->self || !member_alive(m))
+        if (m->self || !member_lives(m))
             continue;
-        if (m->view != n->view || m->acked < n->view_sequence ||
+        if (m->view != n->view || m->acked < sequence ||
             instant_diff(n->now, m->heard) >= n->config.dead_after)
             return false;
     }
     return true;
 }
 
+/* One round; under a quorum that is founded two, see above. */
+static bool agreed_now(struct node *n)
+{
+    bool first = agreement(n, n->view_sequence);
+    if (!node_majority(n) || n->voters.lineage == 0)
+        return first;
+    if (!first || !node_quorum_grants(n)) {
+        n->seconded = n->seconded && first;
+        return false;
+    }
+    if (!n->seconded) {
+        n->seconded = true;
+        n->second_sequence = n->sequence + 1;
+        node_urgent(n);
+    }
+    return agreement(n, n->second_sequence);
+}
+
+/* Who speaks the first version only keeps us from what it does not know. */
+static void mixed_watch(struct node *n, struct actions *out)
+{
+    bool mixed = false;
+    for (size_t i = 0; i < n->roster.count; i++) {
+        const struct member *m = &n->roster.member[i];
+        mixed = mixed || (!m->self && member_lives(m) && m->version == WIRE_VERSION_FIRST);
+    }
+    if (mixed == n->mixed)
+        return;
+    n->mixed = mixed;
+    n->view_dirty = true;
+    if (!mixed)
+        node_note(n, out, NOTE_VERSION, "", 0, 0);
+}
+
 void node_view(struct node *n, struct actions *out)
 {
+    mixed_watch(n, out);
     if (n->view_dirty)
         view_form(n, out);
-    bool agreed = agreement(n);
+    bool agreed = agreed_now(n);
     if (agreed == n->agreed)
         return;
     n->agreed = agreed;

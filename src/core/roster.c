@@ -19,6 +19,7 @@ void roster_init(struct roster *r, const char *cluster, const char *self)
     memcpy(r->cluster, cluster, strlen(cluster));
     member_init(&r->member[0], cluster, self);
     r->member[0].self = true;
+    r->id[0] = r->member[0].id;
     r->count = 1;
 }
 
@@ -46,7 +47,7 @@ int roster_find(const struct roster *r, const char *name)
 int roster_find_id(const struct roster *r, uint32_t id)
 {
     for (size_t i = 0; i < r->count; i++)
-        if (r->member[i].id == id)
+        if (r->id[i] == id)
             return (int)i;
     return ROSTER_NONE;
 }
@@ -58,7 +59,9 @@ int roster_add(struct roster *r, const char *name)
         return ROSTER_NONE;
     size_t at = lower_bound(r, name);
     memmove(&r->member[at + 1], &r->member[at], (r->count - at) * sizeof r->member[0]);
+    memmove(&r->id[at + 1], &r->id[at], (r->count - at) * sizeof r->id[0]);
     member_init(&r->member[at], r->cluster, name);
+    r->id[at] = r->member[at].id;
     r->member[at].stranger = true;
     r->count++;
     if (r->self >= at)
@@ -71,6 +74,7 @@ void roster_remove(struct roster *r, size_t index)
     assert(index < r->count && index != r->self);
     r->count--;
     memmove(&r->member[index], &r->member[index + 1], (r->count - index) * sizeof r->member[0]);
+    memmove(&r->id[index], &r->id[index + 1], (r->count - index) * sizeof r->id[0]);
     if (r->self > index)
         r->self--;
 }
@@ -78,10 +82,10 @@ void roster_remove(struct roster *r, size_t index)
 bool roster_counts(const struct roster *r, size_t index)
 {
     const struct member *m = &r->member[index];
-    return !m->stranger && member_standing(m) != STANDING_FORGOTTEN;
+    return !m->stranger && !m->outsider && member_standing(m) != STANDING_FORGOTTEN;
 }
 
-size_t roster_serving(const struct roster *r, bool serves[MEMBERS_MAX])
+size_t roster_serving(const struct roster *r, bool holds, bool serves[MEMBERS_MAX])
 {
     static const uint16_t barred[] = {HEARTBEAT_FACTS, HEARTBEAT_LEAVING, 0};
     size_t alive = 0, serving = 0;
@@ -89,22 +93,23 @@ size_t roster_serving(const struct roster *r, bool serves[MEMBERS_MAX])
         alive = 0;
         for (size_t i = 0; i < r->count; i++) {
             const struct member *m = &r->member[i];
-            serves[i] = member_alive(m) && (m->flags & barred[round]) == 0;
-            alive += member_alive(m);
+            bool held = holds && round == 0 && flap_held(&m->flap);
+            serves[i] = member_lives(m) && !held && (m->flags & barred[round]) == 0;
+            alive += member_lives(m);
             serving += serves[i];
         }
     }
     return alive;
 }
 
-uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX])
+uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX], uint64_t voters)
 {
-    uint64_t digest = 0;
+    uint64_t digest = voters;
     for (size_t i = 0; i < r->count; i++) {
         const struct member *m = &r->member[i];
         if (!roster_counts(r, i))
             continue;
-        uint8_t bytes[8 + NAME_BYTES_MAX + 8];
+        uint8_t bytes[8 + NAME_BYTES_MAX + 12];
         struct writer w;
         writer_init(&w, bytes, sizeof bytes);
         write_u64(&w, digest);
@@ -112,6 +117,8 @@ uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX])
         write_u16(&w, m->weight);
         write_u8(&w, member_alive(m));
         write_u8(&w, serves[i]);
+        if (voters != 0)
+            write_u32(&w, member_alive(m) ? 0 : m->fallen);
         assert(!w.failed);
         digest = hash64(bytes, w.at);
     }

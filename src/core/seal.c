@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "ipclusterd/buf.h"
+#include "ipclusterd/wire.h"
 
 static const uint8_t magic[4] = {'I', 'P', 'C', 'L'};
 
@@ -31,30 +32,45 @@ void seal_init(struct seal *s, const char *cluster, const uint8_t key[KEY_BYTES]
 {
     memcpy(s->key, key, KEY_BYTES);
     s->cluster_id = hash64(cluster, strlen(cluster));
-    s->key_id = (uint16_t)hash64(key, KEY_BYTES);
+    s->hash = seal_key_hash(key);
+    s->key_id = (uint16_t)s->hash;
 }
 
-static void header_write(struct writer *w, const struct seal *s)
+uint64_t seal_key_hash(const uint8_t key[KEY_BYTES])
+{
+    return hash64(key, KEY_BYTES);
+}
+
+static void header_write(struct writer *w, const struct seal *s, const struct seal_stamp *stamp)
 {
     write_bytes(w, magic, sizeof magic);
-    write_u8(w, SEAL_VERSION);
-    write_u8(w, SEAL_TYPE_HEARTBEAT);
+    write_u8(w, stamp->version);
+    write_u8(w, (uint8_t)stamp->type);
     write_u16(w, s->key_id);
     write_u64(w, s->cluster_id);
 }
 
-size_t seal_close(const struct seal *s, uint64_t salt, uint32_t member, uint64_t sequence,
-                  const uint8_t *plain, size_t length, uint8_t *out, size_t size)
+/* Keeps the nonces of versions and types apart. */
+static uint32_t stream(const struct seal_stamp *stamp)
 {
+    if (stamp->version == WIRE_VERSION_FIRST)
+        return 0;
+    return (uint32_t)stamp->version << 8 | (uint32_t)stamp->type;
+}
+
+size_t seal_close(const struct seal *s, const struct seal_stamp *stamp, const uint8_t *plain,
+                  size_t length, uint8_t *out, size_t size)
+{
+    assert(stamp->version != WIRE_VERSION_FIRST || stamp->type == SEAL_TYPE_HEARTBEAT);
     if (size < SEAL_OVERHEAD || length > size - SEAL_OVERHEAD)
         return 0;
     struct writer w;
     writer_init(&w, out, SEAL_HEADER_BYTES + SEAL_NONCE_BYTES);
-    header_write(&w, s);
-    write_u64(&w, salt);
-    write_u32(&w, member);
-    write_u32(&w, 0);
-    write_u64(&w, sequence);
+    header_write(&w, s, stamp);
+    write_u64(&w, stamp->salt);
+    write_u32(&w, stamp->member);
+    write_u32(&w, stream(stamp));
+    write_u64(&w, stamp->sequence);
     unsigned long long sealed = 0;
     crypto_aead_xchacha20poly1305_ietf_encrypt(out + w.at, &sealed, plain, length, out,
                                                SEAL_HEADER_BYTES, NULL, out + SEAL_HEADER_BYTES,
@@ -62,8 +78,16 @@ size_t seal_close(const struct seal *s, uint64_t salt, uint32_t member, uint64_t
     return w.at + (size_t)sealed;
 }
 
+bool seal_key_id(const uint8_t *data, size_t length, uint16_t *id)
+{
+    if (length < SEAL_HEADER_BYTES)
+        return false;
+    *id = (uint16_t)(data[6] << 8 | data[7]);
+    return true;
+}
+
 enum reject seal_open(const struct seal *s, const uint8_t *data, size_t length,
-                      uint8_t plain[DATAGRAM_MAX], size_t *plain_length)
+                      struct seal_stamp *stamp, uint8_t plain[DATAGRAM_MAX], size_t *plain_length)
 {
     if (length <= SEAL_OVERHEAD || length > DATAGRAM_MAX)
         return REJECT_MALFORMED;
@@ -73,13 +97,14 @@ enum reject seal_open(const struct seal *s, const uint8_t *data, size_t length,
     read_bytes(&r, word, sizeof word);
     if (memcmp(word, magic, sizeof magic) != 0)
         return REJECT_MALFORMED;
-    if (read_u8(&r) != SEAL_VERSION)
+    uint8_t version = read_u8(&r), type = read_u8(&r);
+    if (version < WIRE_VERSION_FIRST || version > WIRE_VERSION_LAST)
         return REJECT_VERSION;
-    uint8_t type = read_u8(&r);
     (void)read_u16(&r);
     if (read_u64(&r) != s->cluster_id)
         return REJECT_FOREIGN_CLUSTER;
-    if (type != SEAL_TYPE_HEARTBEAT)
+    bool relay = type == SEAL_TYPE_RELAY && version > WIRE_VERSION_FIRST;
+    if (type != SEAL_TYPE_HEARTBEAT && !relay)
         return REJECT_MALFORMED;
     unsigned long long opened = 0;
     const size_t prefix = SEAL_HEADER_BYTES + SEAL_NONCE_BYTES;
@@ -88,5 +113,6 @@ enum reject seal_open(const struct seal *s, const uint8_t *data, size_t length,
                                                    data + SEAL_HEADER_BYTES, s->key) != 0)
         return REJECT_FORGED;
     *plain_length = (size_t)opened;
+    *stamp = (struct seal_stamp){.version = version, .type = (enum seal_type)type};
     return REJECT_NONE;
 }

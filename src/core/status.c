@@ -47,8 +47,10 @@ const char *reject_name(enum reject r)
     return reject_names[r];
 }
 
-static enum member_state state_of(const struct member *m)
+static enum member_state state_of(const struct member *m, bool mixed)
 {
+    if (member_alive(m) && flap_held(&m->flap) && !mixed)
+        return MEMBER_HELD;
     if (m->self)
         return MEMBER_ALIVE;
     if (member_alive(m))
@@ -63,7 +65,7 @@ static void member_fill(const struct node *n, const struct member *m, struct sta
     s->self = m->self;
     s->address = m->self ? n->config.address : m->address;
     s->mac = m->self ? n->config.mac : m->mac;
-    s->state = state_of(m);
+    s->state = state_of(m, n->mixed);
     s->draining = (m->flags & (HEARTBEAT_DRAINING | HEARTBEAT_LEAVING)) != 0;
     s->healthy = (m->flags & HEARTBEAT_UNHEALTHY) == 0;
     s->weight = m->weight;
@@ -73,6 +75,55 @@ static void member_fill(const struct node *n, const struct member *m, struct sta
     s->last_heard = m->self ? 0 : never ? -1 : instant_diff(n->now, m->heard);
     s->rtt = m->self ? 0 : m->rtt;
     s->loss = m->self || !member_alive(m) ? 0 : 100 * m->loss;
+    s->penalty = flap_now(&m->flap, &n->config.flap, n->now);
+    s->hold_left = s->state == MEMBER_HELD ? flap_left(&m->flap, &n->config.flap, n->now) : 0;
+    s->voter = node_majority(n) && voters_has(&n->voters, m->id);
+    s->version = m->self ? WIRE_VERSION_LAST : m->version;
+    s->clock_ms = m->clock_ahead;
+    s->key_next = m->self ? n->rekey.next : m->keys.next;
+}
+
+/* Whom a member does not hear, as it told; for ourselves, as we find. */
+static void deaf_fill(const struct node *n, const struct member *m, const int position[MEMBERS_MAX],
+                      struct bitmap *out)
+{
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < n->roster.count; i++) {
+        const struct member *other = &n->roster.member[i];
+        if (position[i] < 0 || other == m || !member_alive(m))
+            continue;
+        if (m->self ? node_deaf_to(n, other) : member_deaf_to(m, other->id))
+            bitmap_set(out, (unsigned)position[i]);
+    }
+}
+
+static void strangers_fill(const struct node *n, struct status *out)
+{
+    out->strangers = 0;
+    for (size_t i = 0; i < n->roster.count && out->strangers < STRANGERS_MAX; i++) {
+        const struct member *m = &n->roster.member[i];
+        if (!m->misfit || instant_diff(n->now, m->heard) >= 2 * n->config.dead_after)
+            continue;
+        struct status_stranger *s = &out->stranger[out->strangers++];
+        memcpy(s->name, m->name, sizeof s->name);
+        s->parts = m->parts;
+    }
+}
+
+static void quorum_fill(const struct node *n, struct status *out)
+{
+    out->quorum.policy = n->config.quorum;
+    out->quorum.have = n->quorate;
+    out->quorum.voters = n->voters.count;
+    out->quorum.heard = n->quorum_heard;
+    out->quorum.version = n->voters.version;
+    out->witness_answers = !n->witness_down;
+    out->key = n->key[n->using].hash;
+    out->key_next = n->rekey.next;
+    out->rekey_ready = node_keys_ready(n);
+    out->wakeup.mean = (usec)n->wake_mean;
+    out->wakeup.worst = n->wake_worst[0] > n->wake_worst[1] ? n->wake_worst[0] : n->wake_worst[1];
+    out->patience = n->patience;
 }
 
 /* Members that count, by name; position[i] is where roster index i went. */
@@ -110,6 +161,11 @@ void node_status(const struct node *n, instant now, struct status *out)
     out->lease_left = n->joined ? instant_diff(n->lease_until, now) : 0;
     out->buckets = n->config.buckets;
     members_fill(n, out, position);
+    for (size_t i = 0; i < n->roster.count; i++)
+        if (position[i] >= 0)
+            deaf_fill(n, &n->roster.member[i], position, &out->deaf[position[i]]);
+    strangers_fill(n, out);
+    quorum_fill(n, out);
     out->owned = out->lingering = 0;
     for (unsigned b = 0; b < n->config.buckets; b++) {
         int owner = n->assign.owner[b], home = n->assign.home[b];

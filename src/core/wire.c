@@ -10,6 +10,7 @@
 
 #include "ipclusterd/buf.h"
 #include "ipclusterd/seal.h"
+#include "wire_sections.h"
 
 uint32_t member_id(const char *name)
 {
@@ -61,26 +62,31 @@ static void bitmap_read(struct reader *r, struct bitmap *m, uint16_t buckets)
         m->word[byte / 8] |= (uint64_t)read_u8(r) << (byte % 8 * 8);
 }
 
+static void base_write(struct writer *w, const struct heartbeat *h)
+{
+    write_name(w, h->name);
+    write_u64(w, h->salt);
+    write_u32(w, h->sequence);
+    write_u32(w, h->incarnation);
+    write_u16(w, h->flags);
+    write_u16(w, h->weight);
+    write_u32(w, h->order);
+    write_u64(w, h->config);
+    write_u64(w, h->view);
+    write_u32(w, h->flows);
+    write_bytes(w, h->mac.byte, sizeof h->mac.byte);
+    write_u8(w, (uint8_t)h->address.family);
+    write_bytes(w, h->address.byte, sizeof h->address.byte);
+    write_u16(w, h->buckets);
+    bitmap_write(w, &h->claim, h->buckets);
+    bitmap_write(w, &h->linger, h->buckets);
+}
+
 size_t heartbeat_write(const struct heartbeat *h, uint8_t *out, size_t size)
 {
     struct writer w;
     writer_init(&w, out, size);
-    write_name(&w, h->name);
-    write_u64(&w, h->salt);
-    write_u32(&w, h->sequence);
-    write_u32(&w, h->incarnation);
-    write_u16(&w, h->flags);
-    write_u16(&w, h->weight);
-    write_u32(&w, h->order);
-    write_u64(&w, h->config);
-    write_u64(&w, h->view);
-    write_u32(&w, h->flows);
-    write_bytes(&w, h->mac.byte, sizeof h->mac.byte);
-    write_u8(&w, (uint8_t)h->address.family);
-    write_bytes(&w, h->address.byte, sizeof h->address.byte);
-    write_u16(&w, h->buckets);
-    bitmap_write(&w, &h->claim, h->buckets);
-    bitmap_write(&w, &h->linger, h->buckets);
+    base_write(&w, h);
     write_u16(&w, (uint16_t)h->acks);
     for (size_t i = 0; i < h->acks; i++) {
         write_u32(&w, h->ack[i].member);
@@ -100,6 +106,8 @@ size_t heartbeat_write(const struct heartbeat *h, uint8_t *out, size_t size)
         write_u32(&w, e->order);
         write_u32(&w, e->age_ms);
     }
+    if (h->version > WIRE_VERSION_FIRST)
+        sections_write(&w, h);
     return w.failed ? 0 : w.at;
 }
 
@@ -163,9 +171,10 @@ static void base_read(struct reader *r, struct heartbeat *h)
     bitmap_read(r, &h->linger, h->buckets);
 }
 
-int heartbeat_read(struct heartbeat *h, const uint8_t *data, size_t length)
+int heartbeat_read(struct heartbeat *h, uint8_t version, const uint8_t *data, size_t length)
 {
     struct reader r;
+    h->version = version;
     reader_init(&r, data, length);
     base_read(&r, h);
     h->acks = count_read(&r);
@@ -178,5 +187,8 @@ int heartbeat_read(struct heartbeat *h, const uint8_t *data, size_t length)
     h->entries = count_read(&r);
     for (size_t i = 0; i < h->entries && !r.failed; i++)
         entry_read(&r, &h->entry[i]);
+    sections_clear(h);
+    if (version > WIRE_VERSION_FIRST)
+        sections_read(&r, h);
     return reader_done(&r) ? 0 : -EBADMSG;
 }

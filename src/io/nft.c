@@ -40,7 +40,7 @@ struct nft {
     struct nft_watch watch;
     bool installed; /* the tables are ours and hold `applied` */
     struct plan applied;
-    instant renewed;                    /* when the lease last began, not later */
+    instant renewed; /* when the lease last began, not later; or would have, as a whole one */
     struct nft_counters base[VIPS_MAX]; /* counted by tables that are gone */
 };
 
@@ -280,20 +280,25 @@ int nft_apply(struct nft *n, const struct plan *plan)
     return 0;
 }
 
-int nft_renew(struct nft *n)
+int nft_renew(struct nft *n, usec span)
 {
     instant now;
     int error = -ENOENT;
+
+    if (span > n->layout.lease)
+        span = n->layout.lease;
+    if (span < USEC_PER_MS)
+        span = USEC_PER_MS;
 
     /* Before 6.8 an element may end between our first add and the delete. */
     for (int tries = 0; tries < 2 && error == -ENOENT; tries++) {
         now = clock_now();
         nft_batch_begin(&n->batch);
-        nft_elem_lease_renew(&n->batch, &n->layout);
+        nft_elem_lease_renew(&n->batch, &n->layout, (uint64_t)(span / USEC_PER_MS));
         error = n->layout.vips > 0 ? nft_batch_send(&n->batch) : 0;
     }
     if (error == 0)
-        n->renewed = now;
+        n->renewed = instant_add(now, span - n->layout.lease);
     else if (error == -ENOENT)
         nft_lost(n); /* the tables are gone */
     return error;

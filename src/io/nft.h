@@ -41,8 +41,9 @@ void nft_close(struct nft *n);
  */
 int nft_apply(struct nft *n, const struct plan *plan);
 
-/* Starts the lease of all VIPs anew, for `lease` (config). */
-int nft_renew(struct nft *n);
+/* Lets the lease of all VIPs run for `span` from now on: at least a millisecond, at
+ * most `lease` (config), whatever is asked. */
+int nft_renew(struct nft *n, usec span);
 
 /* Forget what was applied: the next nft_apply() replaces the tables. */
 void nft_lost(struct nft *n);

@@ -259,12 +259,12 @@ void nft_elem_lease_start(struct nft_batch *b, const struct nft_layout *l, uint6
             put_lease(b, l, vip, t, NFT_MSG_NEWSETELEM, left);
 }
 
-void nft_elem_lease_renew(struct nft_batch *b, const struct nft_layout *l)
+void nft_elem_lease_renew(struct nft_batch *b, const struct nft_layout *l, uint64_t left)
 {
     static const uint16_t steps[] = {NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM, NFT_MSG_NEWSETELEM};
 
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         for (size_t vip = 0; vip < l->vips; vip++)
             for (enum nft_table t = 0; t < NFT_TABLE_MAX; t++)
-                put_lease(b, l, vip, t, steps[i], UINT64_MAX);
+                put_lease(b, l, vip, t, steps[i], left);
 }

@@ -32,7 +32,7 @@ void nft_elem_types(struct nft_batch *b, enum nft_table t, const struct nft_set_
 /* Starts all leases, in sets that are new, with `left` (ms, > 0) to run. */
 void nft_elem_lease_start(struct nft_batch *b, const struct nft_layout *l, uint64_t left);
 
-/* Starts all leases anew, whether or not they are running. */
-void nft_elem_lease_renew(struct nft_batch *b, const struct nft_layout *l);
+/* Starts all leases anew, whether or not they are running, with `left` as above. */
+void nft_elem_lease_renew(struct nft_batch *b, const struct nft_layout *l, uint64_t left);
 
 #endif

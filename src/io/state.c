@@ -11,13 +11,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sodium/utils.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define INCARNATION_FILE "incarnation"
+#define STORE_FILE "voters"
 
 /* Makes the directories above `directory` (mode 0755) and itself (0700). */
 int state_prepare(const char *directory)
@@ -162,4 +165,35 @@ int state_incarnation_write(const char *directory, uint32_t incarnation)
     char text[16];
     snprintf(text, sizeof text, "%u\n", incarnation);
     return state_write(directory, INCARNATION_FILE, text);
+}
+
+/* In hexadecimal, so that it is a line of text like the other files. */
+int state_store_write(const char *directory, const uint8_t *data, size_t length)
+{
+    if (length > STATE_STORE_MAX)
+        return -EFBIG;
+    char *text = malloc(2 * length + 2);
+    if (text == NULL)
+        return -ENOMEM;
+    sodium_bin2hex(text, 2 * length + 1, data, length);
+    memcpy(text + 2 * length, "\n", 2);
+    int rc = state_write(directory, STORE_FILE, text);
+    free(text);
+    return rc;
+}
+
+int state_store_read(const char *directory, uint8_t out[STATE_STORE_MAX])
+{
+    const size_t size = 2 * STATE_STORE_MAX + 2;
+    size_t length = 0;
+    char *text = malloc(size);
+    if (text == NULL)
+        return -ENOMEM;
+    int rc = state_read(directory, STORE_FILE, text, size);
+    if (rc > 0 && sodium_hex2bin(out, STATE_STORE_MAX, text, (size_t)rc, "\n", &length, NULL) != 0)
+        rc = -EBADMSG;
+    free(text);
+    if (rc == -ENOENT)
+        return 0;
+    return rc < 0 ? rc : (int)length;
 }

@@ -15,6 +15,12 @@ int state_prepare(const char *directory);
 uint32_t state_incarnation_read(const char *directory);
 int state_incarnation_write(const char *directory, uint32_t incarnation);
 
+/* What the core wants kept (ACTION_STORE), in DIRECTORY/voters. Reading returns the
+ * length, 0 if there is none, -EBADMSG if it is damaged, or -errno. */
+enum { STATE_STORE_MAX = 32768 };
+int state_store_read(const char *directory, uint8_t out[STATE_STORE_MAX]);
+int state_store_write(const char *directory, const uint8_t *data, size_t length);
+
 /* A whole small text file: bytes read (NUL-terminated), -ENOENT, -EFBIG, -errno. */
 int state_read(const char *directory, const char *file, char *out, size_t size);
 int state_write(const char *directory, const char *file, const char *text);

@@ -148,7 +148,8 @@ static void command_bench(const char *line)
         if (strcmp(what, "install") == 0)
             nft_lost(nft);
         start = now_us();
-        error = strcmp(what, "renew") == 0 ? nft_renew(nft) : nft_apply(nft, &plan);
+        error =
+            strcmp(what, "renew") == 0 ? nft_renew(nft, 3600 * USEC_PER_S) : nft_apply(nft, &plan);
         took[i] = now_us() - start;
         if (error != 0) {
             answer(error);
@@ -171,7 +172,7 @@ static void command_other(const char *line)
     if (strncmp(line, "apply", 5) == 0) {
         answer(nft_apply(nft, &plan));
     } else if (strncmp(line, "renew", 5) == 0) {
-        answer(nft_renew(nft));
+        answer(nft_renew(nft, 3600 * USEC_PER_S));
     } else if (strncmp(line, "lost", 4) == 0) {
         nft_lost(nft);
         answer(0);

@@ -137,6 +137,11 @@ static void act(struct rig *r, int i, const struct action *a)
         rig_step(r, i, &e);
         return;
     }
+    case ACTION_STORE:
+        assert(a->store.length <= sizeof r->node[i].stored);
+        memcpy(r->node[i].stored, a->store.data, a->store.length);
+        r->node[i].stored_length = a->store.length;
+        return;
     case ACTION_NOTE:
         assert(r->notes < RIG_NOTES);
         r->note[r->notes++] = (struct rig_note){i, r->now, a->note};
@@ -252,6 +257,7 @@ void ghost_init(struct ghost *g, const struct node_config *c, uint64_t salt)
     memcpy(g->say.name, c->name, sizeof g->say.name);
     g->say.salt = salt;
     g->say.incarnation = 1;
+    g->say.version = WIRE_VERSION_LAST;
     g->say.weight = c->weight;
     g->say.config = c->config_digest;
     g->say.mac = c->mac;
@@ -266,8 +272,9 @@ void ghost_listen(struct ghost *g, const struct rig *r)
     size_t length = 0;
     struct seal seal;
     seal_init(&seal, g->config.cluster, g->config.key);
-    enum reject why = seal_open(&seal, r->last, r->last_length, plain, &length);
-    if (why != REJECT_NONE || heartbeat_read(&heard, plain, length) != 0)
+    struct seal_stamp stamp;
+    enum reject why = seal_open(&seal, r->last, r->last_length, &stamp, plain, &length);
+    if (why != REJECT_NONE || heartbeat_read(&heard, stamp.version, plain, length) != 0)
         return;
     g->say.view = heard.view;
     g->say.acks = 1;
@@ -285,8 +292,9 @@ size_t ghost_seal(struct ghost *g, uint8_t out[DATAGRAM_MAX])
     seal_init(&seal, g->config.cluster, g->config.key);
     g->say.sequence++;
     size_t length = heartbeat_write(&g->say, plain, sizeof plain);
-    return seal_close(&seal, g->say.salt, member_id(g->say.name), g->say.sequence, plain, length,
-                      out, DATAGRAM_MAX);
+    struct seal_stamp stamp = {g->say.version, SEAL_TYPE_HEARTBEAT, g->say.salt,
+                               member_id(g->say.name), g->say.sequence};
+    return seal_close(&seal, &stamp, plain, length, out, DATAGRAM_MAX);
 }
 
 void ghost_say(struct ghost *g, struct rig *r, int to)

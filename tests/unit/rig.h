@@ -18,7 +18,9 @@ struct rig_node {
     int fail_renew;
     bool mute_kernel; /* the kernel does not answer at all */
     uint32_t flows[BUCKETS_MAX];
-    struct plan plan; /* what the kernel holds */
+    struct plan plan;      /* what the kernel holds */
+    uint8_t stored[32768]; /* what ACTION_STORE gave; survives a crash */
+    size_t stored_length;
     unsigned exits, counts;
 };
 

@@ -40,7 +40,7 @@ static void test_watch(void **state)
     made_open_all();
     made_some_classes();
     assert_int_equal(nft_apply(nft, &plan), 0);
-    assert_int_equal(nft_renew(nft), 0);
+    assert_int_equal(nft_renew(nft, 3600 * USEC_PER_S), 0);
     made_classes(0, 200, CLASS_LINGER);
     assert_int_equal(nft_apply(nft, &plan), 0);
     assert_false(told()); /* our own changes do not even wake us */
@@ -126,12 +126,12 @@ static void test_lease(void **state)
     (void)state;
 
     made_open_all();
-    assert_int_equal(nft_renew(nft), -ENOENT); /* there are no tables yet */
+    assert_int_equal(nft_renew(nft, 3600 * USEC_PER_S), -ENOENT); /* there are no tables yet */
     assert_int_equal(nft_apply(nft, &plan), 0);
     assert_int_equal(made_leases_running(), 0);
     for (unsigned i = 0; i < 8; i++) { /* more than twice as long as one lease */
         renewed = now_ms();
-        assert_int_equal(nft_renew(nft), 0);
+        assert_int_equal(nft_renew(nft, 3600 * USEC_PER_S), 0);
         assert_true(leases_run(renewed));
         pause_ms(LEASE_MS / 3);
         assert_true(leases_run(renewed));
@@ -139,7 +139,7 @@ static void test_lease(void **state)
     assert_true(netlab_wait(leases_are_over, NULL, 4.0));
     assert_int_equal(nft_watch_read(nft), 0); /* the kernel's own doing */
     renewed = now_ms();
-    assert_int_equal(nft_renew(nft), 0); /* and after its end */
+    assert_int_equal(nft_renew(nft, 3600 * USEC_PER_S), 0); /* and after its end */
     assert_true(leases_run(renewed));
 }
 
@@ -163,7 +163,7 @@ static void test_lease_in_new_tables(void **state)
     assert_int_equal(nft_reconfigure(nft, &config, place), 0);
     assert_int_equal(nft_apply(nft, &plan), 0);
     renewed = now_ms();
-    assert_int_equal(nft_renew(nft), 0);
+    assert_int_equal(nft_renew(nft, 3600 * USEC_PER_S), 0);
     pause_ms(LONGER / 4);
     netlab_run("nft flush ruleset");
     nft_lost(nft);
@@ -184,7 +184,7 @@ static void test_lease_in_new_configuration(void **state)
     made_open_all();
     assert_int_equal(nft_apply(nft, &plan), 0);
     renewed = now_ms();
-    assert_int_equal(nft_renew(nft), 0);
+    assert_int_equal(nft_renew(nft, 3600 * USEC_PER_S), 0);
     config.lease = 10 * LEASE_MS * USEC_PER_MS;
     assert_int_equal(nft_reconfigure(nft, &config, place), 0);
     assert_int_equal(nft_apply(nft, &plan), 0);

@@ -72,7 +72,7 @@ static int setup(void **state)
     assert_true(mac_parse(LAB_TARGET_MAC, &plan.target[0]));
     assert_int_equal(nft_open(&nft, &config, place), 0);
     assert_int_equal(nft_apply(nft, &plan), 0);
-    assert_int_equal(nft_renew(nft), 0);
+    assert_int_equal(nft_renew(nft, 3600 * USEC_PER_S), 0);
     assert_int_equal(conntrack_open(&conntrack), 0);
     listener = lab_listen(lab->vip);
     sniffer = lab_sniff();
@@ -275,7 +275,7 @@ static void test_lease_over(void **state)
     brief.lease = 200 * USEC_PER_MS;
     assert_int_equal(nft_reconfigure(nft, &brief, place), 0);
     assert_int_equal(nft_apply(nft, &plan), 0);
-    assert_int_equal(nft_renew(nft), 0);
+    assert_int_equal(nft_renew(nft, 3600 * USEC_PER_S), 0);
     usleep(300 * 1000);
     refused_quietly(0);
     refused_quietly(1);

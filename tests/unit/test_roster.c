@@ -156,27 +156,27 @@ static void who_serves(void **state)
     admit(r, "a");
     admit(r, "b");
     named(r, "a")->flags = HEARTBEAT_DRAINING;
-    assert_int_equal(roster_serving(r, serves), 3);
+    assert_int_equal(roster_serving(r, true, serves), 3);
     assert_true(!serves[0] && serves[1] && serves[2]);
     named(r, "b")->flags = HEARTBEAT_UNHEALTHY;
-    assert_int_equal(roster_serving(r, serves), 3);
+    assert_int_equal(roster_serving(r, true, serves), 3);
     assert_true(!serves[0] && !serves[1] && serves[2]);
     member_fall(named(r, "b"), STANDING_DEAD, (instant){0});
-    assert_int_equal(roster_serving(r, serves), 2);
+    assert_int_equal(roster_serving(r, true, serves), 2);
     /* None is fit: all the living but who leaves. */
     named(r, "m")->flags = HEARTBEAT_LEAVING;
-    assert_int_equal(roster_serving(r, serves), 2);
+    assert_int_equal(roster_serving(r, true, serves), 2);
     assert_true(serves[0] && !serves[1] && !serves[2]);
     /* All leave: all the living. */
     named(r, "a")->flags |= HEARTBEAT_LEAVING;
-    assert_int_equal(roster_serving(r, serves), 2);
+    assert_int_equal(roster_serving(r, true, serves), 2);
     assert_true(serves[0] && !serves[1] && serves[2]);
 }
 
 static uint64_t digest(struct roster *of)
 {
-    roster_serving(of, serves);
-    return roster_digest(of, serves);
+    roster_serving(of, true, serves);
+    return roster_digest(of, serves, 0);
 }
 
 /* What every node that knows the same makes of it. */

@@ -17,6 +17,7 @@ static uint8_t bytes[65536];
 static void sample(struct heartbeat *h)
 {
     memset(h, 0, sizeof *h);
+    h->version = WIRE_VERSION_FIRST;
     strcpy(h->name, "web1");
     h->salt = UINT64_C(0xfedcba9876543210);
     h->sequence = 77;
@@ -53,7 +54,7 @@ static void round_trip(void **state)
     assert_int_equal(length, heartbeat_base_bytes("web1", 64) + 2 * HEARTBEAT_ACK_BYTES +
                                  heartbeat_entry_bytes("web2"));
     memset(&two, 0, sizeof two);
-    assert_int_equal(heartbeat_read(&two, bytes, length), 0);
+    assert_int_equal(heartbeat_read(&two, WIRE_VERSION_FIRST, bytes, length), 0);
     assert_memory_equal(&one, &two, offsetof(struct heartbeat, ack));
     assert_memory_equal(&one.ack, &two.ack, 2 * sizeof one.ack[0]);
     assert_memory_equal(&one.entry[0], &two.entry[0], sizeof one.entry[0]);
@@ -67,11 +68,11 @@ static void every_truncation_is_refused(void **state)
     for (size_t cut = 0; cut < length; cut++) {
         uint8_t *exact = malloc(cut + 1); /* so that a sanitizer sees an overrun */
         memcpy(exact, bytes, cut);
-        assert_int_equal(heartbeat_read(&two, exact, cut), -EBADMSG);
+        assert_int_equal(heartbeat_read(&two, WIRE_VERSION_FIRST, exact, cut), -EBADMSG);
         free(exact);
         assert_int_equal(heartbeat_write(&one, bytes + length, cut), 0);
     }
-    assert_int_equal(heartbeat_read(&two, bytes, length + 1), -EBADMSG);
+    assert_int_equal(heartbeat_read(&two, WIRE_VERSION_FIRST, bytes, length + 1), -EBADMSG);
 }
 
 /* Writes the sample with one thing wrong; it must not be read. */
@@ -81,7 +82,7 @@ static void refused(void (*spoil)(struct heartbeat *))
     spoil(&one);
     size_t length = heartbeat_write(&one, bytes, sizeof bytes);
     assert_true(length > 0);
-    assert_int_equal(heartbeat_read(&two, bytes, length), -EBADMSG);
+    assert_int_equal(heartbeat_read(&two, WIRE_VERSION_FIRST, bytes, length), -EBADMSG);
 }
 
 static void heavy(struct heartbeat *h)
@@ -145,7 +146,7 @@ static void limits(void **state)
     many_buckets(&one);
     bytes[at] = (uint8_t)(one.buckets >> 8);
     bytes[at + 1] = (uint8_t)one.buckets;
-    assert_int_equal(heartbeat_read(&two, bytes, length), -EBADMSG);
+    assert_int_equal(heartbeat_read(&two, WIRE_VERSION_FIRST, bytes, length), -EBADMSG);
 }
 
 static void counts_beyond_the_limit(void **state)
@@ -157,8 +158,8 @@ static void counts_beyond_the_limit(void **state)
     bytes[length - 2] = (MEMBERS_MAX + 1) >> 8;
     bytes[length - 1] = (MEMBERS_MAX + 1) & 0xff;
     memset(bytes + length, 0, sizeof bytes - length);
-    assert_int_equal(heartbeat_read(&two, bytes, sizeof bytes), -EBADMSG);
-    assert_int_equal(heartbeat_read(&two, bytes, length), -EBADMSG);
+    assert_int_equal(heartbeat_read(&two, WIRE_VERSION_FIRST, bytes, sizeof bytes), -EBADMSG);
+    assert_int_equal(heartbeat_read(&two, WIRE_VERSION_FIRST, bytes, length), -EBADMSG);
 }
 
 static void ages(void **state)

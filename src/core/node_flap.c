@@ -1,0 +1,96 @@
+/*
+ * Who is held: the penalties of all members, kept alike by telling them.
+ *
+ * A fall is counted a while after it was seen, and only by a node that then
+ * still has company, or has a single other member: who has lost everybody was
+ * itself the one that fell.
+ */
+#include "node_impl.h"
+
+void node_flap_fell(struct node *n, struct member *m)
+{
+    flap_fall(&m->flap, &n->config.flap, n->now);
+    m->fall_open = true;
+    m->fall_due = instant_add(n->now, n->config.dead_after);
+}
+
+static void count(struct node *n, struct member *m)
+{
+    size_t members = 0;
+    for (size_t i = 0; i < n->roster.count; i++)
+        members += roster_counts(&n->roster, i);
+    m->fall_open = false;
+    if (n->alive < 2 && members > 2)
+        return;
+    if (flap_count(&m->flap, &n->config.flap, n->now, m->fallen))
+        m->tell = URGENT_TIMES;
+}
+
+void node_flap_rose(struct node *n, struct member *m)
+{
+    if (m->fall_open)
+        count(n, m);
+    flap_rise(&m->flap, &n->config.flap, n->now);
+}
+
+static void tell_hold(struct node *n, const struct member *m, struct actions *out)
+{
+    bool held = flap_held(&m->flap);
+    const struct flap_config *c = &n->config.flap;
+    n->view_dirty = true;
+    node_urgent(n);
+    node_note(n, out, held ? NOTE_MEMBER_HELD : NOTE_MEMBER_RELEASED, m->name,
+              flap_now(&m->flap, c, n->now), flap_left(&m->flap, c, n->now));
+}
+
+void node_flap_watch(struct node *n, struct actions *out)
+{
+    for (size_t i = 0; i < n->roster.count; i++) {
+        struct member *m = &n->roster.member[i];
+        if (m->stranger)
+            continue;
+        if (m->fall_open && !instant_before(n->now, m->fall_due))
+            count(n, m);
+        if (m->flap.penalty == 0 && !flap_held(&m->flap))
+            continue;
+        if (flap_decide(&m->flap, &n->config.flap, n->now))
+            tell_hold(n, m, out);
+    }
+}
+
+void node_flap_release(struct node *n, size_t index, struct actions *out)
+{
+    struct member *m = &n->roster.member[index];
+    if (flap_release(&m->flap))
+        tell_hold(n, m, out);
+}
+
+void node_flap_hear(struct node *n, struct actions *out)
+{
+    const struct heartbeat *h = &n->in;
+    for (size_t i = 0; i < h->holds; i++) {
+        const struct heartbeat_hold *said = &h->hold[i];
+        int index = roster_find_id(&n->roster, said->member);
+        if (index == ROSTER_NONE)
+            continue;
+        struct member *m = &n->roster.member[index];
+        bool was = flap_held(&m->flap);
+        flap_merge(&m->flap, &n->config.flap, n->now, said->hold, said->fallen, said->penalty);
+        if (flap_held(&m->flap) != was)
+            tell_hold(n, m, out);
+    }
+}
+
+/* Whom others would take for free, or for held, if they knew nothing of it. */
+void node_flap_tell(struct node *n, struct heartbeat *h, size_t room)
+{
+    enum { HOLD_BYTES = 16 };
+    for (size_t i = 0; i < n->roster.count && room >= HOLD_BYTES; i++) {
+        const struct member *m = &n->roster.member[i];
+        uint32_t value = flap_now(&m->flap, &n->config.flap, n->now);
+        if (m->stranger || (value < n->config.flap.penalty / 16 && m->flap.hold == 0))
+            continue;
+        h->hold[h->holds++] = (struct heartbeat_hold){m->id, m->flap.hold, m->flap.fallen, value};
+        room -= HOLD_BYTES;
+    }
+}

@@ -1,0 +1,145 @@
+/*
+ * What a heartbeat says of third members, and of ourselves.
+ *
+ * Evidence for a third member is what a living member heard of it both ways
+ * itself; it is never passed on, so it cannot go round in circles. An accusation
+ * only makes the accused refute; a verdict needs silence here, too.
+ */
+#include <string.h>
+
+#include "node_impl.h"
+
+/* Somebody says that we are dead, or knows a higher incarnation of us. */
+void node_refute(struct node *n, uint32_t incarnation, struct actions *out)
+{
+    struct member *self = node_self(n);
+    if (incarnation < self->incarnation || n->farewells > 0)
+        return;
+    self->incarnation = incarnation;
+    node_facts(n);
+    node_note(n, out, NOTE_REFUTED, "", self->incarnation, 0);
+}
+
+void node_order(struct node *n, struct member *m, uint32_t order)
+{
+    if (order <= m->order)
+        return;
+    m->order = order;
+    m->tell = URGENT_TIMES;
+    if (m->self)
+        node_facts(n);
+}
+
+/* What the sender says of ourselves. */
+static void entry_self(struct node *n, const struct heartbeat_entry *e, struct actions *out)
+{
+    struct member *self = node_self(n);
+    node_order(n, self, e->order);
+    if (e->accused >= self->incarnation || e->incarnation > self->incarnation ||
+        (e->standing != STANDING_ALIVE && e->incarnation >= self->incarnation))
+        node_refute(n, e->accused > e->incarnation ? e->accused : e->incarnation, out);
+}
+
+/* The verdict of an entry on incarnation e->incarnation >= m->incarnation. */
+static void entry_verdict(struct node *n, size_t index, const struct heartbeat_entry *e,
+                          struct actions *out)
+{
+    struct member *m = &n->roster.member[index];
+    instant since = instant_add(n->now, -(usec)e->age_ms * USEC_PER_MS);
+    bool was_alive = member_alive(m);
+    if (was_alive && e->standing == STANDING_DEAD &&
+        (instant_diff(n->now, m->evidence) < node_dead_after(n) || !n->quorate))
+        return; /* the accusation stands in m->accused; the member will refute it */
+    if (e->standing == STANDING_FORGOTTEN && voters_has(&n->voters, m->id))
+        return; /* a majority decides that, and we shall hear of it */
+    if (!was_alive && m->fallen >= e->incarnation && m->standing >= e->standing) {
+        if (m->standing == e->standing && instant_before(since, m->since))
+            m->since = since; /* all end with the earliest */
+        return;
+    }
+    if (member_facts(m, e->incarnation, e->flags, e->weight))
+        n->view_dirty = true;
+    node_fell(n, out, index, e->standing, since);
+}
+
+/* An entry says that the member lives in a newer incarnation than we knew. */
+static void entry_alive(struct node *n, size_t index, const struct heartbeat_entry *e, usec proof,
+                        struct actions *out)
+{
+    struct member *m = &n->roster.member[index];
+    if (proof == AGE_NEVER || proof >= n->config.dead_after || e->incarnation <= m->fallen)
+        return;
+    bool was_alive = member_alive(m);
+    m->stranger = false;
+    if (member_facts(m, e->incarnation, e->flags, e->weight))
+        n->view_dirty = true;
+    m->evidence = instant_max(m->evidence, instant_add(n->now, -proof));
+    if (!was_alive && member_alive(m))
+        node_rose(n, m, out);
+}
+
+static usec proof_of(const struct heartbeat *h, uint32_t id)
+{
+    for (size_t i = 0; i < h->acks; i++)
+        if (h->ack[i].member == id)
+            return h->ack[i].proof;
+    return AGE_NEVER;
+}
+
+/* What a living member says of a third. */
+static void entry_take(struct node *n, const struct heartbeat_entry *e, struct actions *out)
+{
+    if (e->incarnation == 0)
+        return;
+    int index = roster_find(&n->roster, e->name);
+    if (index == ROSTER_NONE) {
+        if (e->standing == STANDING_FORGOTTEN)
+            return;
+        index = node_member_add(n, e->name);
+        if (index == ROSTER_NONE) {
+            node_note(n, out, NOTE_ROSTER_FULL, e->name, MEMBERS_MAX, 0);
+            return;
+        }
+    }
+    struct member *m = &n->roster.member[index];
+    node_order(n, m, e->order);
+    if (e->accused > m->accused && e->accused >= m->incarnation) {
+        m->accused = e->accused;
+        m->tell = URGENT_TIMES;
+    }
+    usec proof = proof_of(&n->in, m->id);
+    if (e->standing == STANDING_ALIVE)
+        entry_alive(n, (size_t)index, e, proof, out);
+    else if (e->incarnation >= m->incarnation)
+        entry_verdict(n, (size_t)index, e, out);
+}
+
+/* Evidence: whom the sender has heard both ways. */
+static void acks_take(struct node *n, const struct heartbeat *h)
+{
+    for (size_t i = 0; i < h->acks; i++) {
+        int index = roster_find_id(&n->roster, h->ack[i].member);
+        if (index == ROSTER_NONE || h->ack[i].proof == AGE_NEVER)
+            continue;
+        struct member *m = &n->roster.member[index];
+        instant at = instant_add(n->now, -h->ack[i].proof);
+        if (!m->self && member_alive(m) && instant_before(m->evidence, at))
+            m->evidence = at;
+    }
+}
+
+void node_gossip(struct node *n, bool alive, struct actions *out)
+{
+    const struct heartbeat *h = &n->in;
+    if (alive)
+        acks_take(n, h);
+    for (size_t i = 0; i < h->entries; i++) {
+        /* What a member that we call dead says of us we have to know: it may
+         * call us dead too, and only a refutation brings us together. */
+        bool of_self = strcmp(h->entry[i].name, node_self(n)->name) == 0;
+        if (of_self)
+            entry_self(n, &h->entry[i], out);
+        else if (alive && strcmp(h->entry[i].name, h->name) != 0)
+            entry_take(n, &h->entry[i], out);
+    }
+}
