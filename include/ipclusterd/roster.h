@@ -38,8 +38,8 @@ bool roster_counts(const struct roster *r, size_t index);
 /*
  * Who can own buckets now, into serves[count]: the living that are not
  * draining, unhealthy, leaving or, if `holds`, held. If there is none, all the
- * living but those who leave; if there is none, all the living. Returns how many
- * are alive.
+ * living but those who leave; if there is none, all the living. Who has no weight
+ * does not make one. Returns how many are alive.
  */
 size_t roster_serving(const struct roster *r, bool holds, bool serves[MEMBERS_MAX]);
 

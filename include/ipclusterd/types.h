@@ -11,17 +11,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* tests/model compiles the core with lower limits. */
+#ifndef LIMIT_MEMBERS
+#define LIMIT_MEMBERS 256
+#endif
+#ifndef LIMIT_BUCKETS_MIN
+#define LIMIT_BUCKETS_MIN 16
+#endif
+#ifndef LIMIT_BUCKETS_MAX
+#define LIMIT_BUCKETS_MAX 4096 /* a multiple of 64: see bitmap.h */
+#endif
+
 enum {
-    NAME_BYTES_MAX = 63,     /* node and cluster names, without the NUL */
-    MEMBERS_MAX = 256,       /* members of one roster, ourselves included */
-    BUCKETS_MIN = 16,        /* a power of two ... */
-    BUCKETS_MAX = 4096,      /* ... up to here */
-    VIPS_MAX = 32,           /* virtual addresses of one cluster */
-    VIP_BUCKETS_MAX = 16384, /* buckets of all of them: map elements of one commit */
-    WEIGHT_MAX = 1000,       /* a member's weight; 0 owns nothing */
-    DATAGRAM_MAX = 1452,     /* UDP payload: 1500 less an IPv6 and a UDP header */
-    KEY_BYTES = 32,          /* the cluster key */
-    CONFIG_PARTS = 8,        /* parts of the configuration that members compare */
+    NAME_BYTES_MAX = 63,             /* node and cluster names, without the NUL */
+    MEMBERS_MAX = LIMIT_MEMBERS,     /* members of one roster, ourselves included */
+    BUCKETS_MIN = LIMIT_BUCKETS_MIN, /* a power of two ... */
+    BUCKETS_MAX = LIMIT_BUCKETS_MAX, /* ... up to here */
+    VIPS_MAX = 32,                   /* virtual addresses of one cluster */
+    VIP_BUCKETS_MAX = 16384,         /* buckets of all of them: map elements of one commit */
+    WEIGHT_MAX = 1000,               /* a member's weight; 0 owns nothing */
+    DATAGRAM_MAX = 1452,             /* UDP payload: 1500 less an IPv6 and a UDP header */
+    KEY_BYTES = 32,                  /* the cluster key */
+    CONFIG_PARTS = 8,                /* parts of the configuration that members compare */
 };
 
 /* An instant of the monotonic clock (CLOCK_BOOTTIME in the daemon), in

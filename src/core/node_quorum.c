@@ -55,21 +55,10 @@ static void found(struct node *n, const uint32_t *id, size_t count, uint64_t lin
 
 void node_quorum_init(struct node *n)
 {
-    const struct node_config *c = &n->config;
     voters_init(&n->voters, n->roster.member[n->roster.self].id);
     n->quorum_at = n->ballot_at = n->want_until = INSTANT_PAST;
     n->voters_at = INSTANT_PAST;
     n->quorate = !node_majority(n);
-    if (!node_majority(n) || c->founders == 0)
-        return;
-    /* The same on every node that has the same list, in any order. */
-    uint64_t lineage = 0;
-    for (size_t i = 0; i < c->founders; i++) {
-        uint8_t bytes[4] = {(uint8_t)(c->founder[i] >> 24), (uint8_t)(c->founder[i] >> 16),
-                            (uint8_t)(c->founder[i] >> 8), (uint8_t)c->founder[i]};
-        lineage += hash64(bytes, sizeof bytes);
-    }
-    found(n, c->founder, c->founders, lineage | 1);
 }
 
 /* Another version: nothing is granted on it before the old one's leases are over. */
@@ -180,31 +169,70 @@ static size_t voters_heard(const struct node *n)
     return heard;
 }
 
-/* The first by name of the living, of which all agree, founds; the others follow. */
+/* The lineage of a founding by the configuration: the same on every node that has
+ * the same list, in any order. */
+static uint64_t founders_lineage(const struct node_config *c)
+{
+    uint64_t lineage = 0;
+    for (size_t i = 0; i < c->founders; i++) {
+        uint8_t bytes[4] = {(uint8_t)(c->founder[i] >> 24), (uint8_t)(c->founder[i] >> 16),
+                            (uint8_t)(c->founder[i] >> 8), (uint8_t)c->founder[i]};
+        lineage += hash64(bytes, sizeof bytes);
+    }
+    return lineage | 1;
+}
+
+/*
+ * Nothing was stored, and nobody that is heard has been founded. With a list in
+ * the configuration that is what is founded; else the living, of which all agree,
+ * by the first of them by name, whom the others follow.
+ */
 static void founding_watch(struct node *n, struct actions *out)
 {
-    instant ripe = instant_add(n->born, 2 * n->config.dead_after);
-    if (instant_before(n->now, ripe) || instant_before(n->now, n->listen_until) || !n->agreed ||
-        n->barred || n->mute || !n->link_up || n->leaving)
-        return;
+    const struct node_config *c = &n->config;
     uint32_t id[MEMBERS_MAX];
     size_t count = 0;
+    bool first = true;
+    if (instant_diff(n->now, n->born) < 2 * c->dead_after || n->barred || n->mute || !n->link_up ||
+        n->leaving || instant_before(n->now, n->listen_until))
+        return;
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
         if (m->stranger || !member_alive(m))
             continue;
-        if (count == 0 && !m->self)
-            return;
         if (m->lineage != 0 && !m->self)
             return; /* there is a founded cluster: it will take us in */
+        first = first && (count > 0 || m->self);
         id[count++] = m->id;
     }
-    found(n, id, count, n->salt | 1);
+    if (c->founders > 0)
+        found(n, c->founder, c->founders, founders_lineage(c));
+    else if (first && n->agreed)
+        found(n, id, count, n->salt | 1);
+    else
+        return;
     changed(n, out);
 }
 
-/* A living newcomer is proposed by the first voter that lives. */
-static void newcomer_propose(struct node *n)
+/* Who comes, has learned of the voters, and is not yet one; or a voter that has
+ * lost its memory: it has to go before it can come. */
+static struct voters_change due_change(const struct node *n, const struct member *m)
+{
+    const struct voters_change none = {CHANGE_NONE, 0};
+    if (m->self || m->stranger || m->misfit || !member_alive(m) ||
+        instant_diff(n->now, m->heard) >= n->config.dead_after ||
+        (m->flags & HEARTBEAT_LEAVING) != 0)
+        return none;
+    if (m->outsider && m->lineage == n->voters.lineage)
+        return (struct voters_change){CHANGE_ADD, m->id};
+    bool settled = instant_diff(n->now, m->since) >= 2 * n->config.dead_after;
+    if (!m->outsider && m->lineage == 0 && settled)
+        return (struct voters_change){CHANGE_REMOVE, m->id};
+    return none;
+}
+
+/* What is due is proposed by the first voter that lives. */
+static void change_propose(struct node *n)
 {
     if (n->voters.want.kind != CHANGE_NONE)
         return;
@@ -214,12 +242,10 @@ static void newcomer_propose(struct node *n)
             return;
     }
     for (size_t i = 0; i < n->roster.count; i++) {
-        const struct member *m = &n->roster.member[i];
-        bool here = !m->self && !m->misfit && member_alive(m) && m->outsider;
-        if (!here || instant_diff(n->now, m->heard) >= n->config.dead_after ||
-            (m->flags & HEARTBEAT_LEAVING) != 0)
+        struct voters_change due = due_change(n, &n->roster.member[i]);
+        if (due.kind == CHANGE_NONE)
             continue;
-        voters_want(&n->voters, (struct voters_change){CHANGE_ADD, m->id});
+        voters_want(&n->voters, due);
         return;
     }
 }
@@ -258,7 +284,7 @@ void node_quorum_watch(struct node *n, struct actions *out)
     if (n->quorate != quorate)
         node_note(n, out, NOTE_QUORUM, "", n->quorate, (int64_t)n->quorum_heard);
     if (n->quorate && voters_has(&n->voters, node_self(n)->id)) {
-        newcomer_propose(n);
+        change_propose(n);
         ballot_watch(n, out);
     }
 }
@@ -362,9 +388,8 @@ int node_restore(struct node *n, const uint8_t *data, size_t length)
         read_name(&r, names[count++], sizeof names[0]);
     if (!reader_done(&r))
         return -EBADMSG;
-    bool foreign = n->voters.lineage != 0 && v.lineage != n->voters.lineage;
-    if (foreign || v.lineage == 0)
-        return foreign ? -EBADMSG : 0;
+    if (v.lineage == 0)
+        return 0;
     n->voters = v;
     /* Voters that have not been heard yet count as alive until they prove silent. */
     for (size_t i = 0; i < count; i++) {

@@ -96,7 +96,7 @@ size_t roster_serving(const struct roster *r, bool holds, bool serves[MEMBERS_MA
             bool held = holds && round == 0 && flap_held(&m->flap);
             serves[i] = member_lives(m) && !held && (m->flags & barred[round]) == 0;
             alive += member_lives(m);
-            serving += serves[i];
+            serving += serves[i] && m->weight > 0;
         }
     }
     return alive;
