@@ -17,6 +17,16 @@
 #include "ipclusterd/types.h"
 #include "ipclusterd/wire.h"
 
+/* A boot that has not proved itself; sequence 0: none. */
+struct boot {
+    uint64_t salt;
+    uint32_t sequence; /* highest seen */
+    instant at;        /* that was heard */
+    instant since;     /* when it came, or last proved itself */
+};
+
+enum { BOOTS_MAX = 4 };
+
 struct member {
     char name[NAME_BYTES_MAX + 1];
     uint32_t id;   /* member_id(name) */
@@ -57,12 +67,11 @@ struct member {
     uint64_t lineage; /* of its voters, and their version, as it said last */
     uint32_t voters_version;
 
-    uint64_t salt;      /* of its present boot */
-    uint32_t sequence;  /* highest seen */
-    uint64_t window;    /* bit i: sequence - i was seen */
-    uint64_t next_salt; /* of a boot that has not proved itself */
-    uint32_t next_sequence;
-    instant next_at, next_proven;
+    uint64_t salt;     /* of its present boot */
+    uint32_t sequence; /* highest seen */
+    uint64_t window;   /* bit i: sequence - i was seen */
+    struct boot boot[BOOTS_MAX];
+    instant knocked; /* when one of them was last heard */
 
     uint8_t version;     /* WIRE_VERSION_* of this boot; 0 unknown */
     int64_t clock_ahead; /* ms, of its clock against ours; 0 unknown */

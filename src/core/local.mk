@@ -9,6 +9,7 @@ libcore_a_SOURCES = \
 	%D%/flap.c \
 	%D%/member.c \
 	%D%/node.c \
+	%D%/node_boot.c \
 	%D%/node_flap.c \
 	%D%/node_gossip.c \
 	%D%/node_hear.c \

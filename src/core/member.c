@@ -22,8 +22,9 @@ void member_init(struct member *m, const char *cluster, const char *name)
     m->id = member_id(name);
     m->hash = assign_hash(cluster, name);
     m->standing = STANDING_FORGOTTEN;
-    m->since = m->evidence = m->heard = m->arrived = m->next_at = INSTANT_PAST;
-    m->next_proven = m->direct = m->backed = m->fall_due = INSTANT_PAST;
+    m->said = HEARTBEAT_JOINING; /* until it is heard: it may have flows of anything */
+    m->since = m->evidence = m->heard = m->arrived = m->knocked = INSTANT_PAST;
+    m->direct = m->backed = m->fall_due = INSTANT_PAST;
     m->flap.at = INSTANT_PAST;
 }
 

@@ -123,43 +123,13 @@ static bool seen_take(struct node *n, const struct member *m, enum stream_verdic
     return false;
 }
 
-/* A boot that we do not know, or a recording of an old one: it has to prove itself,
- * and if it is a second node of the name, to wait until the first is silent. */
-static bool boot_take(struct node *n, struct member *m, bool fresh, bool direct,
-                      struct actions *out)
-{
-    const struct heartbeat *h = &n->in;
-    bool present = member_alive(m) && instant_diff(n->now, m->arrived) < n->config.dead_after / 2;
-    if (fresh && !present) {
-        member_reboot(m, h->salt, h->sequence);
-        m->arrived = n->now;
-        return true;
-    }
-    if (h->salt == m->next_salt && h->sequence <= m->next_sequence) {
-        if (direct)
-            node_reject(n, REJECT_REPLAYED, m->name, out);
-        return false;
-    }
-    /* One that has proved itself is not pushed out by one that has not. */
-    bool waits = instant_diff(n->now, m->next_proven) < n->config.dead_after;
-    if (h->salt != m->next_salt && waits && !fresh)
-        return false;
-    if (fresh)
-        m->next_proven = n->now;
-    m->next_salt = h->salt;
-    m->next_sequence = h->sequence;
-    m->next_at = n->now;
-    node_answer(n);
-    return false;
-}
-
 /* True if the heartbeat continues, or begins, a boot that we believe. */
 static bool stream_take(struct node *n, struct member *m, bool fresh, bool direct,
                         struct actions *out)
 {
     const struct heartbeat *h = &n->in;
     if (h->salt != m->salt || (m->sequence == 0 && m->salt == 0))
-        return boot_take(n, m, fresh, direct, out);
+        return node_boot_take(n, m, fresh, direct, out);
     if (h->version < m->version)
         return false; /* what it says for those who know no better */
     enum stream_verdict v = member_stream(m, h->sequence);

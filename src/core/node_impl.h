@@ -1,7 +1,7 @@
 /*
  * The inside of a node, shared by its files and by nothing else: node.c (events,
  * time), node_hear.c (what heartbeats change), node_gossip.c (what members say of
- * others), node_say.c (what we tell), node_relay.c (what we pass on), node_view.c
+ * others), node_boot.c (who has started again), node_say.c (what we tell), node_relay.c (what we pass on), node_view.c
  * (verdicts, tables, agreement), node_quorum.c (voters, majority), node_flap.c
  * (who is held), node_stranger.c (who is not one of us), node_keys.c (which key),
  * node_serve.c (buckets, plan, lease) and status.c (the snapshot).
@@ -25,6 +25,7 @@ enum {
     BUDGET_PER_TICK = 12, /* heartbeats beside the regular one, per interval */
     FAREWELLS = 3,
     RENEWALS_MAX = 8,  /* on their way at once */
+    STALE_KEPT = 64,   /* boots that never proved themselves */
     MISFITS_MAX = 16,  /* nodes of another configuration that are looked at */
     ACTIONS_KEPT = 16, /* notes leave room for so many other actions */
 };
@@ -60,6 +61,11 @@ struct node {
     unsigned urgent_left, budget;
     instant said_at;
     size_t ack_cursor, entry_cursor;
+    struct {
+        uint64_t salt;
+        instant until;
+    } stale[STALE_KEPT]; /* boots that are not looked at, and until when */
+    size_t stale_next;
     struct heartbeat in, out;
     uint8_t plain[DATAGRAM_MAX], datagram[DATAGRAM_MAX], old_datagram[DATAGRAM_MAX];
     uint64_t relays; /* sealed so far */
@@ -241,6 +247,11 @@ void node_keys_hear(struct node *n, size_t index, struct actions *out);
 void node_keys_change(struct node *n, struct actions *out); /* the operator's order */
 bool node_keys_ready(const struct node *n);
 void node_keys_reload(struct node *n, const struct node_config *c, struct actions *out);
+
+/* node_boot.c */
+/* n->in is of a boot of its sender that we do not know. True if it is the present
+ * one from now on. */
+bool node_boot_take(struct node *n, struct member *m, bool fresh, bool direct, struct actions *out);
 
 /* node_hear.c */
 /* n->in proves to be fresh by acknowledging one of ours: that acknowledgement,

@@ -79,7 +79,9 @@ static void acks_add(struct node *n, struct heartbeat *h, size_t room)
         ack_add(n, h, m, m->salt + m->sequence, m->arrived);
         /* A new boot that wants to prove itself, or a recording of an old one:
          * it must not displace the member that we know. */
-        ack_add(n, h, m, m->next_salt + m->next_sequence, m->next_at);
+        for (size_t k = 0; k < BOOTS_MAX && h->acks < most; k++)
+            if (m->boot[k].sequence != 0)
+                ack_add(n, h, m, m->boot[k].salt + m->boot[k].sequence, m->boot[k].at);
         if (h->acks + 2 > most)
             n->ack_cursor = (at + 1) % count;
     }

@@ -130,7 +130,7 @@ void node_watch(struct node *n, struct actions *out)
         if (m->self)
             continue;
         if (m->stranger) {
-            instant last = instant_max(m->arrived, m->next_at);
+            instant last = instant_max(m->arrived, m->knocked);
             if (instant_diff(n->now, last) > 4 * n->config.dead_after)
                 node_member_remove(n, i--);
         } else if (member_alive(m)) {
