@@ -90,11 +90,30 @@ void node_patience(struct node *n)
     }
 }
 
-/* A member that we hear, and that does not hear us, is alive: it is we whom the
- * others miss. Its heartbeats of this boot come, without proof. */
-static bool hears_one_way(const struct node *n, const struct member *m)
+/* A member that we hear, and that does not hear us: its heartbeats of this boot
+ * come, without proof. */
+static bool heard_one_way(const struct node *n, const struct member *m)
 {
-    return instant_diff(n->now, m->arrived) < 2 * n->config.interval;
+    return instant_diff(n->now, m->arrived) < 2 * n->config.interval &&
+           instant_diff(n->now, m->heard) >= n->config.dead_after / 2;
+}
+
+/*
+ * Members that we hear do not hear us: are they deaf, or are we mute? Whoever is
+ * more goes on: those who do not hear us, or we and those who do. As many on both
+ * sides: they do, for they cannot know of us.
+ */
+static bool are_we_mute(const struct node *n)
+{
+    size_t deaf = 0, with_us = 1;
+    for (size_t i = 0; i < n->roster.count; i++) {
+        const struct member *m = &n->roster.member[i];
+        if (m->self || !member_lives(m))
+            continue;
+        deaf += heard_one_way(n, m);
+        with_us += instant_diff(n->now, m->heard) < n->config.dead_after / 2;
+    }
+    return deaf >= with_us;
 }
 
 instant node_verdict_due(const struct node *n, const struct member *m)
@@ -105,14 +124,14 @@ instant node_verdict_due(const struct node *n, const struct member *m)
     return instant_add(m->arrived, 2 * n->config.interval);
 }
 
-/* The verdict on a living member, if it is due. True if it hears us no more. */
+/* The verdict on a living member, if it is due. True if it is we who are mute. */
 static bool living_watch(struct node *n, struct actions *out, size_t index)
 {
     struct member *m = &n->roster.member[index];
     instant quiet = instant_max(m->direct, m->since);
     bool silent = instant_diff(n->now, quiet) >= node_dead_after(n);
     bool unproven = instant_diff(n->now, m->evidence) >= node_dead_after(n);
-    bool mute = unproven && hears_one_way(n, m);
+    bool mute = unproven && heard_one_way(n, m) && are_we_mute(n);
     /* Without a majority nobody is pronounced dead: it may be we who are cut off. */
     if (unproven && !mute && n->quorate)
         node_fell(n, out, index, STANDING_DEAD, n->now);
