@@ -105,7 +105,9 @@ static void tell_counted_accept(struct nft_sink *s, const char *counter)
 
 /* ---- before conntrack ------------------------------------------------------- */
 
-/* OWN and ADOPT: the class, if the lease runs; else as LINGER. */
+/* OWN and ADOPT: the class, if the lease runs; else as LINGER. What a member that
+ * has not heard of our claim still forwards has come to us by the shared MAC, too:
+ * a second SYN does no harm, a second datagram would be answered again. */
 static void tell_claim(struct nft_sink *s, size_t vip, const char *noun, uint32_t mark)
 {
     enum family family = s->layout->vip[vip].address.family;
@@ -113,6 +115,12 @@ static void tell_claim(struct nft_sink *s, size_t vip, const char *noun, uint32_
     struct nft_rule r;
 
     tell_chain(s, nft_name(name, vip, noun));
+    nft_tables_rule(s, &r);
+    nft_rule_ether_daddr(&r, &s->layout->place[vip].own);
+    nft_rule_l4proto(&r, false, IPPROTO_TCP);
+    nft_rule_drop(&r);
+    nft_tables_end(s, &r);
+
     nft_tables_rule(s, &r);
     nft_rule_need(&r, NEED_NFPROTO, family);
     nft_rule_daddr_in(&r, family, nft_name(lease, vip, "lease"));
