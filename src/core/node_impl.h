@@ -36,8 +36,8 @@ enum {
 #define RETRY_FIRST (10 * USEC_PER_MS) /* backoff after a failed commit ... */
 #define RETRY_MOST USEC_PER_S          /* ... up to here */
 #define TOMBSTONE_KEPT (600 * USEC_PER_S)
-#define NOTE_PAUSE USEC_PER_S /* between two notes of rejected datagrams */
-#define CLOCK_FAR (5 * 1000)  /* ms between two clocks that are worth a note */
+#define NOTE_PAUSE USEC_PER_S   /* between two notes of rejected datagrams */
+#define CLOCK_FAR INT64_C(5000) /* ms between two clocks that are worth a note */
 #define WAKE_WINDOW (60 * USEC_PER_S)
 
 struct node {
