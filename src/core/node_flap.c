@@ -53,7 +53,7 @@ void node_flap_watch(struct node *n, struct actions *out)
             count(n, m);
         if (m->flap.penalty == 0 && !flap_held(&m->flap))
             continue;
-        if (flap_decide(&m->flap, &n->config.flap, n->now))
+        if (node_ticks(n) && flap_decide(&m->flap, &n->config.flap, n->now))
             tell_hold(n, m, out);
     }
 }

@@ -115,6 +115,7 @@ struct node {
     bool backed;         /* somebody has backed us since we last looked */
     instant quorum_at;   /* a majority has heard what we sent then, or later */
     instant voters_at;   /* when this version came */
+    bool voters_settled; /* dead_after ago */
     instant ballot_at;   /* when the ballot under way began */
     instant want_until;  /* an operator's wish: until then; INSTANT_PAST none */
     bool store_dirty;
@@ -162,6 +163,13 @@ struct node {
 static inline struct member *node_self(struct node *n)
 {
     return &n->roster.member[n->roster.self];
+}
+
+/* The regular heartbeat is due in this step. What only time decides is decided
+ * then, so that no datagram of a stranger can bring it about. */
+static inline bool node_ticks(const struct node *n)
+{
+    return !instant_before(n->now, n->tick_at);
 }
 
 /* node.c */

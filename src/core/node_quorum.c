@@ -50,6 +50,7 @@ static void found(struct node *n, const uint32_t *id, size_t count, uint64_t lin
 {
     voters_found(&n->voters, lineage, id, count);
     n->voters_at = n->now;
+    n->voters_settled = false;
     n->store_dirty = n->view_dirty = true;
 }
 
@@ -68,6 +69,7 @@ static void changed(struct node *n, struct actions *out)
     int index = roster_find_id(&n->roster, last->member);
     const char *who = index == ROSTER_NONE ? "" : n->roster.member[index].name;
     n->voters_at = n->now;
+    n->voters_settled = false;
     n->view_dirty = n->store_dirty = true;
     n->agreed = n->seconded = false;
     n->view_sequence = n->sequence + 1;
@@ -99,6 +101,7 @@ static void dissolve(struct node *n, const struct member *winner, struct actions
     node_note(n, out, NOTE_DISSOLVED, winner->name, 0, (int64_t)n->in.voters.count);
     voters_dissolve(&n->voters);
     n->voters_at = n->now;
+    n->voters_settled = false;
     n->store_dirty = n->view_dirty = true;
     outsiders_mark(n);
     node_rejoin(n);
@@ -225,7 +228,8 @@ static struct voters_change due_change(const struct node *n, const struct member
         return none;
     if (m->outsider && m->lineage == n->voters.lineage)
         return (struct voters_change){CHANGE_ADD, m->id};
-    bool settled = instant_diff(n->now, m->since) >= 2 * n->config.dead_after;
+    instant since = instant_max(m->since, n->voters_at); /* it may be about to follow */
+    bool settled = instant_diff(n->now, since) >= 4 * n->config.dead_after;
     if (!m->outsider && m->lineage == 0 && settled)
         return (struct voters_change){CHANGE_REMOVE, m->id};
     return none;
@@ -238,7 +242,7 @@ static void change_propose(struct node *n)
         return;
     for (size_t i = 0; i < n->roster.self; i++) {
         const struct member *m = &n->roster.member[i];
-        if (member_lives(m) && voters_has(&n->voters, m->id))
+        if (member_lives(m) && m->lineage == n->voters.lineage && voters_has(&n->voters, m->id))
             return;
     }
     for (size_t i = 0; i < n->roster.count; i++) {
@@ -254,11 +258,12 @@ static void change_propose(struct node *n)
 static void ballot_watch(struct node *n, struct actions *out)
 {
     usec patience = n->config.interval * (usec)(3 + n->roster.self % 8);
-    bool retry = instant_diff(n->now, n->ballot_at) >= patience;
+    bool retry = node_ticks(n) && instant_diff(n->now, n->ballot_at) >= patience;
     if (retry)
         n->ballot_at = n->now;
     follow(n, voters_step(&n->voters, retry), out);
-    if (n->want_until.us == INSTANT_PAST.us || instant_before(n->now, n->want_until))
+    if (!node_ticks(n) || n->want_until.us == INSTANT_PAST.us ||
+        instant_before(n->now, n->want_until))
         return;
     if (n->voters.want.kind == CHANGE_REMOVE) {
         int index = roster_find_id(&n->roster, n->voters.want.member);
@@ -274,8 +279,10 @@ void node_quorum_watch(struct node *n, struct actions *out)
     if (!node_majority(n))
         return;
     outsiders_mark(n);
-    if (n->voters.lineage == 0)
+    if (n->voters.lineage == 0 && node_ticks(n))
         founding_watch(n, out);
+    if (node_ticks(n))
+        n->voters_settled = instant_diff(n->now, n->voters_at) >= n->config.dead_after;
     bool quorate = n->quorate;
     n->quorum_heard = voters_heard(n);
     size_t need = voters_majority(&n->voters);
@@ -294,8 +301,7 @@ bool node_quorum_grants(const struct node *n)
     if (!node_majority(n))
         return true;
     return n->quorate && voters_has(&n->voters, n->roster.member[n->roster.self].id) &&
-           instant_before(n->now, instant_add(n->quorum_at, n->config.lease)) &&
-           instant_diff(n->now, n->voters_at) >= n->config.dead_after;
+           instant_before(n->now, instant_add(n->quorum_at, n->config.lease)) && n->voters_settled;
 }
 
 usec node_lease_span(const struct node *n)

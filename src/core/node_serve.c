@@ -116,7 +116,10 @@ static void bucket_look(const struct node *n, const struct others *o, unsigned b
     v->owner_claims = owner_will && !bitmap_test(&m->linger, b);
     /* While a third claims it too, what we forwarded would be taken twice. */
     bool third = other_claims && (!owner_will || bitmap_test(&o->twice, b));
-    v->owner_ready = m != NULL && member_alive(m) && m->view == n->view &&
+    /* What we forward already goes on while the view changes, if the owner does
+     * not: nobody else can claim it before we agree. */
+    bool one_view = m != NULL && (m->view == n->view || n->class_of[b] == CLASS_RELEASE);
+    v->owner_ready = m != NULL && member_alive(m) && one_view &&
                      (m->said & HEARTBEAT_JOINING) == 0 &&
                      (bitmap_test(&m->linger, b) || owner_will) && !third;
     /* What is being forwarded to one must not be turned to another: the first
