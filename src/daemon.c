@@ -83,15 +83,16 @@ static void timer_step(struct daemon *d)
     daemon_step(d, &(struct event){.kind = EVENT_TIMER});
 }
 
-static void datagrams_step(struct daemon *d, int fd)
+/* Hears what has come; bounded, for a flood must not starve the timer. */
+static void datagrams_step(struct daemon *d)
 {
-    uint8_t data[DATAGRAM_MAX];
-    for (int i = 0; i < DATAGRAM_BATCH; i++) {
-        int length = udp_receive(d->links.udp, fd, data, sizeof data);
-        if (length <= 0)
-            break;
-        daemon_step(d, &(struct event){.kind = EVENT_DATAGRAM,
-                                       .datagram = {.data = data, .length = (size_t)length}});
+    struct udp_datagram in[UDP_BATCH];
+    size_t count = UDP_BATCH;
+    for (int i = 0; i < DATAGRAM_BATCHES && count == UDP_BATCH; i++) {
+        count = udp_receive(d->links.udp, loop_now(), in);
+        for (size_t k = 0; k < count; k++)
+            daemon_step(
+                d, &(struct event){.kind = EVENT_DATAGRAM, .datagram = {in[k].data, in[k].length}});
     }
 }
 
@@ -102,8 +103,7 @@ static bool timer_is_due(const struct daemon *d)
 
 void daemon_pump(struct daemon *d)
 {
-    for (size_t i = 0; i < d->links.count; i++)
-        datagrams_step(d, d->links.fd[i]);
+    datagrams_step(d);
     if (timer_is_due(d))
         timer_step(d);
 }
@@ -125,18 +125,14 @@ static void alarm_rang(void *arg, int number)
 static void udp_readable(void *arg, int fd)
 {
     struct daemon *d = arg;
-    datagrams_step(d, fd);
-    /* A flood of datagrams must not starve the timer. */
-    if (timer_is_due(d))
-        timer_step(d);
+    (void)fd;
+    daemon_pump(d);
 }
 
 void links_close(struct links *l)
 {
-    for (size_t i = 0; i < l->count; i++)
-        watch_close(l->watch[i]);
-    if (l->udp != NULL)
-        udp_close(l->udp);
+    watch_close(l->watch);
+    udp_close(l->udp);
     *l = (struct links){0};
 }
 
@@ -148,12 +144,7 @@ int links_open(struct daemon *d, const struct config *c, struct links *out)
         out->udp = NULL;
         return rc;
     }
-    size_t count = udp_fds(out->udp, out->fd);
-    for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = loop_readable(d->loop, out->fd[i], udp_readable, d, &out->watch[i]);
-        if (rc == 0)
-            out->count++;
-    }
+    rc = loop_readable(d->loop, udp_fd(out->udp), udp_readable, d, &out->watch);
     if (rc < 0)
         links_close(out);
     return rc;
@@ -301,6 +292,7 @@ static void node_start(struct daemon *d)
     daemon_step(d, &(struct event){.kind = EVENT_START});
     plan_settle(d);
     clock_rang(d, 0);
+    daemon_witness_begin(d);
     d->links_up = true; /* what a node takes for granted */
     daemon_links_tell(d);
     notify_send(NOTIFY_READY, NULL);

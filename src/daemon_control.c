@@ -8,8 +8,10 @@
 
 #include "daemon_private.h"
 #include "io/conf.h"
+#include "ipclusterd/seal.h"
+#include "ipclusterd/wire.h"
 
-enum { WHY_BYTES = 256 };
+enum { WHY_BYTES = 256, EVENT_TEXT_BYTES = 512 };
 
 const struct status *daemon_status(struct daemon *d)
 {
@@ -45,6 +47,28 @@ static const struct ctl_view *ops_view(void *arg)
     return &d->view;
 }
 
+static uint64_t ops_events(void *arg, uint64_t since, ctl_event_fn take, void *context)
+{
+    static const char *const levels[] = {[LOG_LEVEL_ERROR] = "error",
+                                         [LOG_LEVEL_WARN] = "warning",
+                                         [LOG_LEVEL_INFO] = "info",
+                                         [LOG_LEVEL_DEBUG] = "debug"};
+    const struct daemon *d = arg;
+    uint64_t first = d->events_seen > EVENTS_KEPT ? d->events_seen - EVENTS_KEPT : 0;
+    for (uint64_t i = since > first ? since : first; i < d->events_seen; i++) {
+        const struct daemon_event *e = &d->events[i % EVENTS_KEPT];
+        char text[EVENT_TEXT_BYTES];
+        note_text(&e->note, text, sizeof text);
+        take(context, &(struct ctl_event){.id = i + 1,
+                                          .wall = e->wall,
+                                          .kind = note_name(&e->note),
+                                          .level = levels[note_level(&e->note)],
+                                          .text = text,
+                                          .note = &e->note});
+    }
+    return d->events_seen;
+}
+
 static int refuse(char *why, int rc, const char *sentence, const char *member)
 {
     snprintf(why, WHY_BYTES, "%s%s", member, sentence);
@@ -59,22 +83,101 @@ static const struct status_member *member_find(const struct status *s, const cha
     return NULL;
 }
 
-/* Whether `verb` makes sense for `member`; the core ignores what does not. */
-static int control_check(struct daemon *d, enum control_verb verb, const char *member, char *why)
+static bool lives(const struct status_member *m)
 {
-    if (member == NULL || strcmp(member, d->config.node) == 0)
-        return verb != CONTROL_FORGET ? 0 : refuse(why, -EINVAL, "a node cannot forget itself", "");
-    const struct status *s = daemon_status(d);
-    if (s == NULL)
-        return refuse(why, -ENOMEM, "not enough memory", "");
-    const struct status_member *m = member_find(s, member);
+    return m->state != MEMBER_DEAD && m->state != MEMBER_LEFT;
+}
+
+/* It is for a majority of the voters to forget one of them. */
+static int forget_check(const struct status *s, const struct status_member *m, char *why)
+{
+    if (m->voter && !s->quorum.have) /* who is silent is not dead then either */
+        return refuse(why, -EAGAIN,
+                      "too few voters are heard to decide it: a majority of them has to be up", "");
+    return lives(m) ? refuse(why, -EBUSY, " is alive: stop it first", m->name) : 0;
+}
+
+static int release_check(const struct status *s, const struct status_member *m, char *why)
+{
+    if (m->state == MEMBER_HELD || (m->self && s->state == NODE_HELD))
+        return 0;
+    return refuse(why, -EALREADY, lives(m) ? " is not held" : " is not alive", m->name);
+}
+
+/* Whether `verb` makes sense for `member`; the core ignores what does not. */
+static int control_check(const struct daemon *d, const struct status *s, enum control_verb verb,
+                         const char *member, char *why)
+{
+    bool self = member == NULL || strcmp(member, d->config.node) == 0;
+    const struct status_member *m = member_find(s, self ? d->config.node : member);
+    if (self && verb == CONTROL_FORGET)
+        return refuse(why, -EINVAL, "a node cannot forget itself", "");
     if (m == NULL)
-        return refuse(why, -ENOENT, " is not on the roster", member);
-    bool gone = m->state == MEMBER_DEAD || m->state == MEMBER_LEFT;
-    if (verb == CONTROL_FORGET && !gone)
-        return refuse(why, -EBUSY, " is alive: stop it first", member);
-    if (verb != CONTROL_FORGET && gone)
-        return refuse(why, -EHOSTDOWN, " is not alive", member);
+        return self && verb != CONTROL_RELEASE
+                   ? 0
+                   : refuse(why, -ENOENT, " is not on the roster", self ? d->config.node : member);
+    if (verb == CONTROL_FORGET)
+        return forget_check(s, m, why);
+    if (verb == CONTROL_RELEASE)
+        return release_check(s, m, why);
+    return self || lives(m) ? 0 : refuse(why, -EHOSTDOWN, " is not alive", member);
+}
+
+/* Why `m` would be left behind by a change to the key of hash `next`; NULL: it
+ * would not. */
+static const char *rekey_lack(const struct status_member *m, uint64_t next)
+{
+    if (m->self || !lives(m) || m->key_next == next)
+        return NULL;
+    if (m->version != 0 && m->version < WIRE_VERSION_LAST)
+        return " has a version of ipclusterd that cannot change keys";
+    return m->key_next == 0 ? " has no key_file_next" : " has another next key";
+}
+
+/* Tells every member that is not ready for the key `next`, as far as there is
+ * room. The number of them. */
+static unsigned rekey_lacking(const struct status *s, uint64_t next, char *why)
+{
+    enum { ROOM = WHY_BYTES - 16 }; /* for ", and 255 more" */
+    unsigned count = 0, told = 0;
+    size_t used = 0;
+    why[0] = '\0';
+    for (size_t i = 0; i < s->members; i++) {
+        const char *lack = rekey_lack(&s->member[i], next);
+        char one[NAME_BYTES_MAX + 64];
+        if (lack == NULL)
+            continue;
+        snprintf(one, sizeof one, "%s%s%s", count > 0 ? ", " : "", s->member[i].name, lack);
+        if (told == count++ && used + strlen(one) < ROOM) {
+            used += (size_t)snprintf(why + used, WHY_BYTES - used, "%s", one);
+            told++;
+        }
+    }
+    if (told < count)
+        snprintf(why + used, WHY_BYTES - used, ", and %u more", count - told);
+    return count;
+}
+
+static int rekey_check(const struct daemon *d, const struct status *s, char *why)
+{
+    static const uint8_t none[KEY_BYTES];
+    uint64_t next = seal_key_hash(d->config.key_next);
+    if (memcmp(d->config.key_next, none, KEY_BYTES) == 0)
+        return refuse(why, -EINVAL, "this node has no cluster.key_file_next", "");
+    if (memcmp(d->config.key_next, d->config.key, KEY_BYTES) == 0)
+        return refuse(why, -EALREADY,
+                      "cluster.key_file and key_file_next hold the same key: there is nothing to "
+                      "change",
+                      "");
+    if (s->key == next)
+        return refuse(why, -EALREADY,
+                      "the next key is in use already: make it the key_file of every node, and "
+                      "remove key_file_next",
+                      "");
+    if (rekey_lacking(s, next, why) > 0)
+        return -EBUSY;
+    if (!s->rekey_ready)
+        return refuse(why, -EAGAIN, "not every member has told its next key yet: try again", "");
     return 0;
 }
 
@@ -83,12 +186,19 @@ static int ops_control(void *arg, enum control_verb verb, const char *member, ch
     struct daemon *d = arg;
     if (d->leaving)
         return refuse(why, -EBUSY, "this node is leaving the cluster", "");
-    int rc = control_check(d, verb, member, why);
+    const struct status *s = daemon_status(d);
+    if (s == NULL)
+        return refuse(why, -ENOMEM, "not enough memory", "");
+    int rc =
+        verb == CONTROL_REKEY ? rekey_check(d, s, why) : control_check(d, s, verb, member, why);
     if (rc < 0)
         return rc;
+    const struct status_member *m = member != NULL ? member_find(s, member) : NULL;
+    bool voter = verb == CONTROL_FORGET && m != NULL && m->voter;
     daemon_step(
         d, &(struct event){.kind = EVENT_CONTROL, .control = {.verb = verb, .member = member}});
-    return 0;
+    return voter ? refuse(why, CTL_PENDING, ": a majority of the voters has to decide it", member)
+                 : 0;
 }
 
 static int ops_leave(void *arg, char *why)
@@ -112,6 +222,7 @@ static int ops_rules(void *arg, struct evbuffer *out, char *why)
 
 const struct ctl_ops daemon_ctl_ops = {
     .view = ops_view,
+    .events = ops_events,
     .control = ops_control,
     .leave = ops_leave,
     .reload = ops_reload,
@@ -158,6 +269,11 @@ void daemon_dump(struct daemon *d)
              ", unowned %" PRId64 " ms, contested %" PRId64 " ms, failing commits in a row %u",
              s->buckets, s->owned, s->lingering, s->orphaned, s->takeovers,
              s->unowned / USEC_PER_MS, s->contested / USEC_PER_MS, s->apply_failures);
+    log_info("status",
+             "%zu of %zu voters heard, roster %" PRIu32 ", quorum %s; timers %" PRId64
+             " us late, at most %" PRId64 " us; patience %" PRId64 " ms",
+             s->quorum.heard, s->quorum.voters, s->quorum.version, s->quorum.have ? "yes" : "no",
+             s->wakeup.mean, s->wakeup.worst, s->patience / USEC_PER_MS);
     for (size_t i = 0; i < s->members; i++)
         dump_member(&s->member[i]);
     for (size_t i = 0; i < d->config.vips; i++)

@@ -15,15 +15,16 @@
 #include "io/state.h"
 #include "io/udp.h"
 #include "io/vipset.h"
+#include "io/witness.h"
 #include "ipclusterd/node.h"
 #include "ipclusterd/status.h"
 #include "loop.h"
 
 enum {
-    EVENTS_KEPT = 1000,  /* notes in the event list */
-    QUEUE_MAX = 8,       /* answers of one list of actions */
-    DATAGRAM_BATCH = 32, /* datagrams of one link per wake-up */
-    ANNOUNCEMENTS = 3,   /* of each VIP, one second apart */
+    EVENTS_KEPT = 1000,     /* notes in the event list */
+    QUEUE_MAX = 8,          /* answers of one list of actions */
+    DATAGRAM_BATCHES = 128, /* of UDP_BATCH datagrams, per wake-up: more than a queue holds */
+    ANNOUNCEMENTS = 3,      /* of each VIP, one second apart */
 };
 
 /* A note and when it came. */
@@ -46,12 +47,21 @@ struct repair {
     unsigned in_a_row;    /* without a quiet spell in between */
 };
 
-/* The heartbeat sockets and their watches. */
+/* The heartbeat sockets and their watch. */
 struct links {
     struct udp *udp;
-    struct watch *watch[HEARTBEAT_LINKS_MAX];
-    int fd[HEARTBEAT_LINKS_MAX];
-    size_t count;
+    struct watch *watch;
+};
+
+/* The witness and what is known of it. */
+struct witnessing {
+    struct witness *witness; /* NULL: none is configured */
+    struct watch *readable, *alarm;
+    instant asked;  /* when what it answered last was sent */
+    instant next;   /* when it is to be asked again */
+    instant due;    /* of the alarm */
+    bool reachable; /* as the core knows it */
+    struct streak streak;
 };
 
 struct daemon {
@@ -70,6 +80,7 @@ struct daemon {
     struct nft *nft;
     struct conntrack *conntrack;
     struct links links;
+    struct witnessing witnessing;
     struct ctl *ctl;
     struct node *node;
 
@@ -113,6 +124,7 @@ struct daemon {
     struct daemon_event events[EVENTS_KEPT]; /* a ring */
     uint64_t events_seen;
     instant rejected_told[REJECT_MAX]; /* when last logged; 0: never */
+    instant strangers_told;            /* the same for all that strangers bring about */
 
     struct ctl_view view;
     struct nft_counters packets[VIPS_MAX];
@@ -125,8 +137,8 @@ struct daemon {
  * from within a step. */
 void daemon_step(struct daemon *d, const struct event *e);
 
-/* Reads what the links have, for at most a batch each, then steps the timer if
- * it is due. For loops of our own that hold up the main one. */
+/* Reads what the links have, within bounds, then steps the timer if it is due.
+ * For loops of our own that hold up the main one. */
 void daemon_pump(struct daemon *d);
 
 /* Opens and watches the heartbeat sockets of `c`; on -errno `out` is empty. */
@@ -179,12 +191,26 @@ void daemon_announce(struct daemon *d);
 /* Tells the core if the links' state is another than it knows. */
 void daemon_links_tell(struct daemon *d);
 
+/* daemon_witness.c */
+
+/* Opens what is needed to ask the witness of `c`, if it has one; on -errno `out` is
+ * empty. */
+int witnessing_open(struct daemon *d, const struct config *c, struct witnessing *out);
+void witnessing_close(struct witnessing *w);
+/* Begins to ask; after the node has started. */
+void daemon_witness_begin(struct daemon *d);
+/* Goes over to another witness, or to none; after the core has been told of the new
+ * configuration. `fresh` is empty then. */
+void daemon_witness_replace(struct daemon *d, struct witnessing *fresh);
+
 /* daemon_notes.c */
 
 /* Log line, event list and status line of a note. */
 void daemon_note(struct daemon *d, const struct note *n);
-/* A note as a sentence. */
+/* A note as a sentence, as the name of an event, and how it is logged. */
 void note_text(const struct note *n, char *out, size_t size);
+const char *note_name(const struct note *n);
+enum log_level note_level(const struct note *n);
 
 /* daemon_control.c */
 

@@ -24,7 +24,8 @@ struct reload {
     struct nft_place place[VIPS_MAX];
     struct vipset *vipset;
     struct links links;
-    bool vips_differ, udp_differ;
+    struct witnessing witnessing;
+    bool vips_differ, udp_differ, witness_differs;
     char *why;
 };
 
@@ -52,7 +53,10 @@ static int reload_read(struct daemon *d, struct reload *r)
             snprintf(r->why, WHY_BYTES, "%s", faults.first);
         return -EINVAL;
     }
+    const struct status *s = daemon_status(d);
     const char *obstacle = conf_reload_obstacle(&d->config, &r->config);
+    if (obstacle == NULL && s != NULL)
+        obstacle = conf_key_obstacle(&r->config, s->key);
     if (obstacle != NULL) {
         snprintf(r->why, WHY_BYTES, "%s", obstacle);
         return -EINVAL;
@@ -87,6 +91,8 @@ static int reload_open(struct daemon *d, struct reload *r)
     char missing[IFNAME_BYTES_MAX + 1] = "";
     r->vips_differ = vips_differ(&d->config, &r->config);
     r->udp_differ = udp_differs(&d->config, &r->config);
+    r->witness_differs =
+        memcmp(&d->config.witness, &r->config.witness, sizeof d->config.witness) != 0;
     memcpy(r->place, d->place, sizeof r->place);
     if (r->vips_differ) {
         int rc = vipset_open(&r->vipset, d->rtnl, &r->config, r->place, missing);
@@ -107,7 +113,11 @@ static int reload_open(struct daemon *d, struct reload *r)
     }
     if (r->udp_differ)
         rc = links_open(d, &r->config, &r->links);
-    return rc < 0 ? refusal(r, rc, "cannot open the heartbeat sockets") : 0;
+    if (rc < 0)
+        return refusal(r, rc, "cannot open the heartbeat sockets");
+    if (r->witness_differs)
+        rc = witnessing_open(d, &r->config, &r->witnessing);
+    return rc < 0 ? refusal(r, rc, "cannot open a socket to ask cluster.witness") : 0;
 }
 
 /* The rules of `c`, with the plan and the lease that are in force. */
@@ -160,6 +170,8 @@ static void reload_tell(struct daemon *d, struct reload *r)
     d->config = r->config;
     d->node_config = r->node_config;
     daemon_step(d, &(struct event){.kind = EVENT_RELOAD, .reload = &d->node_config});
+    if (r->witness_differs)
+        daemon_witness_replace(d, &r->witnessing);
     if (!r->vips_differ)
         return;
     daemon_links_tell(d);
@@ -199,6 +211,7 @@ int daemon_reload(struct daemon *d, char *why)
     }
     notify_send(NOTIFY_READY, NULL);
     links_close(&r->links);
+    witnessing_close(&r->witnessing);
     if (r->vipset != NULL)
         vipset_close(r->vipset);
     sodium_memzero(r, sizeof *r);

@@ -69,10 +69,9 @@ static int text_collect(struct daemon *d, int fd, struct evbuffer *out)
 {
     instant patience = instant_add(loop_now(), RULES_PATIENCE_S * USEC_PER_S);
     for (;;) {
-        struct pollfd p[1 + HEARTBEAT_LINKS_MAX] = {{.fd = fd, .events = POLLIN}};
-        for (size_t i = 0; i < d->links.count; i++)
-            p[1 + i] = (struct pollfd){.fd = d->links.fd[i], .events = POLLIN};
-        if (poll(p, 1 + d->links.count, wait_ms(d, patience)) < 0 && errno != EINTR)
+        struct pollfd p[] = {{.fd = fd, .events = POLLIN},
+                             {.fd = udp_fd(d->links.udp), .events = POLLIN}};
+        if (poll(p, sizeof p / sizeof *p, wait_ms(d, patience)) < 0 && errno != EINTR)
             return -errno;
         daemon_pump(d);
         if (p[0].revents != 0) {

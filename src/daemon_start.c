@@ -131,6 +131,10 @@ static int start_sockets(struct daemon *d)
     if (rc < 0)
         return daemon_fail(d, rc, "udp", "cannot open heartbeat port %u: %s", c->port,
                            strerror(-rc));
+    rc = witnessing_open(d, c, &d->witnessing);
+    if (rc < 0)
+        return daemon_fail(d, rc, "witness", "cannot open a socket to ask cluster.witness: %s",
+                           strerror(-rc));
     rc = ctl_open(&d->ctl, loop_base(d->loop), c, &daemon_ctl_ops, d);
     if (rc < 0)
         return daemon_fail(d, rc, "control", "cannot listen on control.socket %s: %s",
@@ -252,6 +256,7 @@ void daemon_stop(struct daemon *d)
     if (d->ctl != NULL)
         ctl_close(d->ctl);
     links_close(&d->links);
+    witnessing_close(&d->witnessing);
     daemon_count_stop(d);
     if (d->nft != NULL)
         nft_close(d->nft);

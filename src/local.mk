@@ -12,6 +12,7 @@ ipclusterd_SOURCES = \
 	%D%/daemon_repair.c \
 	%D%/daemon_rules.c \
 	%D%/daemon_start.c \
+	%D%/daemon_witness.c \
 	%D%/loop.c \
 	%D%/loop.h \
 	%D%/main.c

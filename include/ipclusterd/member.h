@@ -40,6 +40,8 @@ struct member {
     /* Under quorum = "majority": not among the voters, so it counts for nothing. */
     bool outsider;
 
+    bool guessed; /* known by name from an earlier run: its facts are nobody's word */
+
     uint32_t incarnation; /* of the facts; starts at 1 */
     uint32_t fallen;      /* highest incarnation with a verdict; 0 none */
     uint32_t accused;     /* highest that anybody called dead */

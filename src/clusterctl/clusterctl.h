@@ -25,6 +25,9 @@ struct call {
     const char *vip;      /* --vip, or NULL */
     bool wait;            /* --wait */
     long long timeout_ms; /* --timeout; -1: none */
+    bool matrix;          /* --matrix */
+    bool follow;          /* --follow */
+    int lines;            /* --lines; -1: not given */
     int argc;             /* the command's own arguments, without its name */
     char **argv;
     struct screen screen; /* standard output */
@@ -36,7 +39,8 @@ __attribute__((format(printf, 2, 3))) int fail(enum exit_code code, const char *
 /*
  * GET `target` (or POST `body` to it when it is not NULL) and read the answer's
  * JSON into `out`, which is the caller's to release. Returns DONE, or what
- * went wrong, which has been told.
+ * went wrong, which has been told. A change that is begun only has "pending" in
+ * its answer.
  */
 int ask(const struct call *c, const char *target, const char *body, json_t **out);
 
@@ -49,12 +53,15 @@ int cmd_members(const struct call *c);
 int cmd_vips(const struct call *c);
 int cmd_buckets(const struct call *c);
 int cmd_which(const struct call *c);
+int cmd_events(const struct call *c);
 int cmd_rules(const struct call *c);
 int cmd_drain(const struct call *c);
 int cmd_undrain(const struct call *c);
 int cmd_leave(const struct call *c);
 int cmd_reload(const struct call *c);
 int cmd_forget(const struct call *c);
+int cmd_release(const struct call *c);
+int cmd_rekey(const struct call *c);
 int cmd_genkey(const struct call *c);
 int cmd_check(const struct call *c);
 int cmd_version(const struct call *c);

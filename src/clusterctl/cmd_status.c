@@ -1,5 +1,5 @@
 /*
- * status, members, vips: read at three in the morning by somebody who was woken
+ * status and vips: read at three in the morning by somebody who was woken
  * up. The first line is the verdict of this node, the tables are who does what,
  * and what is not as it should be follows in words, each with what to do.
  */
@@ -9,35 +9,8 @@
 #include "clusterctl.h"
 #include "findings.h"
 #include "field.h"
+#include "members.h"
 #include "table.h"
-
-static enum colour state_colour(const char *state)
-{
-    static const struct {
-        const char *state;
-        enum colour colour;
-    } known[] = {
-        {"serving", GOOD}, {"alive", GOOD},    {"dead", BAD}, {"isolated", BAD},
-        {"held", BAD},     {"unhealthy", BAD}, {"left", DIM},
-    };
-
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(known[i].state, state) == 0)
-            return known[i].colour;
-    return WARN;
-}
-
-/* What a member does, in one word. */
-static const char *member_state(const json_t *m)
-{
-    const char *state = field_text(m, "state");
-
-    if (strcmp(state, "alive") != 0)
-        return state;
-    if (!field_true(m, "healthy"))
-        return "unhealthy";
-    return field_true(m, "draining") ? "draining" : state;
-}
 
 static void headline_print(const struct call *c, const json_t *status)
 {
@@ -56,58 +29,57 @@ static void headline_print(const struct call *c, const json_t *status)
            text_span(field_number(status, "uptime_ms"), span));
 }
 
-static void members_table(const struct call *c, const json_t *members)
+/* "52us", "1.2ms", "3.0s" */
+static const char *lateness_text(long long us, char out[16])
 {
-    static const struct table_column columns[] = {
-        {"MEMBER", false, 10}, {"ADDRESS", false, 15}, {"STATE", false, 0}, {"WEIGHT", true, 0},
-        {"BUCKETS", true, 0},  {"LINGER", true, 0},    {"FLOWS", true, 0},  {"HEARD", true, 0},
-    };
-    struct table *t = table_new(columns, sizeof columns / sizeof *columns);
-    char text[16];
-    size_t i;
-    json_t *m;
-
-    json_array_foreach(members, i, m)
-    {
-        const char *state = member_state(m);
-        bool self = field_true(m, "self");
-        table_cell(t, self ? STRONG : PLAIN, "%s%s", field_text(m, "name"), self ? " *" : "");
-        table_cell(t, PLAIN, "%s", field_text(m, "address"));
-        table_cell(t, state_colour(state), "%s", state);
-        table_cell(t, PLAIN, "%lld", field_number(m, "weight"));
-        table_cell(t, PLAIN, "%lld", field_number(m, "buckets"));
-        table_cell(t, PLAIN, "%lld", field_number(m, "lingering"));
-        table_cell(t, PLAIN, "%s", text_count(field_number(m, "flows"), text));
-        table_cell(t, PLAIN, "%s", self ? "-" : text_span(field_number(m, "last_heard_ms"), text));
-    }
-    table_print(t, &c->screen);
+    if (us >= 1000000)
+        return text_span(us / 1000, out);
+    if (us < 1000)
+        snprintf(out, 16, "%dus", us > 0 ? (int)us : 0);
+    else
+        snprintf(out, 16, "%d.%dms", (int)(us / 1000), (int)(us % 1000 / 100));
+    return out;
 }
 
-static void members_detail_table(const struct call *c, const json_t *members)
+static int quorum_write(const json_t *quorum, char *out, size_t size)
 {
-    static const struct table_column columns[] = {
-        {"MEMBER", false, 10},    {"MAC", false, 0}, {"CLAIMED", true, 0},
-        {"INCARNATION", true, 0}, {"RTT", true, 0},  {"LOSS", true, 0},
-    };
-    struct table *t = table_new(columns, sizeof columns / sizeof *columns);
-    size_t i;
-    json_t *m;
+    const char *policy = field_text(quorum, "policy");
+    long long voters = field_number(quorum, "voters");
 
-    json_array_foreach(members, i, m)
-    {
-        double loss = json_number_value(json_object_get(m, "loss_percent"));
-        long long rtt = field_number(m, "rtt_us");
-        table_cell(t, PLAIN, "%s", field_text(m, "name"));
-        table_cell(t, PLAIN, "%s", field_text(m, "mac"));
-        table_cell(t, PLAIN, "%lld", field_number(m, "claimed"));
-        table_cell(t, PLAIN, "%lld", field_number(m, "incarnation"));
-        if (rtt > 0)
-            table_cell(t, PLAIN, "%.1fms", (double)rtt / 1000.0);
-        else
-            table_cell(t, PLAIN, "-");
-        table_cell(t, loss >= 5.0 ? WARN : PLAIN, "%.1f%%", loss);
-    }
-    table_print(t, &c->screen);
+    if (strcmp(policy, "majority") != 0)
+        return snprintf(out, size, "quorum %s", policy);
+    if (voters == 0)
+        return snprintf(out, size, "quorum majority: not founded yet");
+    return snprintf(out, size, "quorum majority: %s, %lld of %lld voters heard, %lld needed",
+                    field_true(quorum, "have") ? "yes" : "no", field_number(quorum, "heard"),
+                    voters, field_number(quorum, "needed"));
+}
+
+/* What the right to serve, and verdicts on others, hang on. */
+static void footing_print(const struct call *c, const json_t *status)
+{
+    const struct screen *s = &c->screen;
+    const json_t *quorum = json_object_get(status, "quorum");
+    const json_t *witness = json_object_get(status, "witness");
+    const json_t *wakeup = json_object_get(status, "wakeup_us");
+    long long patience = field_number(status, "patience_ms");
+    enum colour colour = field_true(quorum, "have") ? PLAIN : BAD;
+    char text[256], mean[16], worst[16];
+    int n = quorum_write(quorum, text, sizeof text);
+
+    if (json_is_object(witness))
+        n += snprintf(text + n, sizeof text - (size_t)n, "; witness %.45s %s",
+                      field_text(witness, "address"),
+                      field_true(witness, "answers") ? "answers" : "is silent");
+    if (json_is_object(wakeup))
+        n += snprintf(text + n, sizeof text - (size_t)n, "; timers %s late, at most %s",
+                      lateness_text(field_number(wakeup, "mean"), mean),
+                      lateness_text(field_number(wakeup, "worst"), worst));
+    if (patience > 0)
+        snprintf(text + n, sizeof text - (size_t)n, "; patience +%s", text_span(patience, mean));
+    fputs(screen_on(s, colour), stdout);
+    text_wrap(s, 0, text);
+    fputs(screen_off(s, colour), stdout);
 }
 
 static void vips_table(const struct call *c, const json_t *vips)
@@ -179,8 +151,9 @@ int cmd_status(const struct call *c)
         json_print(c, status);
     } else {
         headline_print(c, status);
+        footing_print(c, status);
         putchar('\n');
-        members_table(c, json_object_get(status, "members"));
+        members_table(&c->screen, json_object_get(status, "members"));
         putchar('\n');
         vips_table(c, json_object_get(status, "vips"));
         putchar('\n');
@@ -190,33 +163,20 @@ int cmd_status(const struct call *c)
     return DONE;
 }
 
-/* A list of the status as two tables: what it does, and what it is. */
-static int list_show(const struct call *c, const char *target, const char *list,
-                     void (*table)(const struct call *, const json_t *),
-                     void (*detail)(const struct call *, const json_t *))
+int cmd_vips(const struct call *c)
 {
     json_t *answer;
-    int code = ask(c, target, NULL, &answer);
+    int code = ask(c, "/v1/vips", NULL, &answer);
 
     if (code != DONE)
         return code;
     if (c->json) {
         json_print(c, answer);
     } else {
-        table(c, json_object_get(answer, list));
+        vips_table(c, json_object_get(answer, "vips"));
         putchar('\n');
-        detail(c, json_object_get(answer, list));
+        vips_detail_table(c, json_object_get(answer, "vips"));
     }
     json_decref(answer);
     return DONE;
-}
-
-int cmd_members(const struct call *c)
-{
-    return list_show(c, "/v1/members", "members", members_table, members_detail_table);
-}
-
-int cmd_vips(const struct call *c)
-{
-    return list_show(c, "/v1/vips", "vips", vips_table, vips_detail_table);
 }

@@ -10,16 +10,9 @@
 #include <string.h>
 
 #include "field.h"
+#include "finding.h"
 
-struct findings {
-    const struct screen *screen;
-    bool showing_faults; /* faults are printed first, then the notes */
-    size_t faults, notes;
-};
-
-/* One finding, printed when its kind's turn has come; `remedy` may be "". */
-__attribute__((format(printf, 4, 5))) static void
-finding(struct findings *f, bool fault, const char *remedy, const char *format, ...)
+void finding(struct findings *f, bool fault, const char *remedy, const char *format, ...)
 {
     enum colour colour = fault ? BAD : WARN;
     char text[512], rest[512];
@@ -57,12 +50,11 @@ static void check_state(struct findings *f, const json_t *status)
          "Wait a second. If it stays so, see the log."},
         {"draining", false, "This node is draining: it takes no new flows.",
          "To let it serve again: clusterctl undrain"},
-        {"held", true, "This node is held: it died too often lately, so it owns nothing.",
-         "Find out why it dies; it is let in again when it has stayed up for a while."},
         {"unhealthy", true, "This node is unhealthy: its checks fail, so it owns nothing.",
          "See the log for the check that fails."},
         {"isolated", true, "This node is isolated: it cannot serve from where it is.",
-         "Check the link of the virtual addresses and of the heartbeat: ip -br link"},
+         "Check the link of the virtual addresses and of the heartbeat (ip -br link), and what "
+         "else is said here."},
         {"leaving", false, "This node is leaving: it hands over its buckets and ends.", ""},
     };
     const char *state = field_text(status, "state");
@@ -70,55 +62,6 @@ static void check_state(struct findings *f, const json_t *status)
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         if (strcmp(states[i].state, state) == 0)
             finding(f, states[i].fault, states[i].remedy, "%s", states[i].text);
-}
-
-static void check_member(struct findings *f, const json_t *m, const char *self)
-{
-    const char *name = field_text(m, "name"), *state = field_text(m, "state");
-    long long heard = field_number(m, "last_heard_ms");
-    char span[16], remedy[256];
-
-    text_span(heard, span);
-    if (strcmp(state, "dead") == 0) {
-        snprintf(remedy, sizeof remedy,
-                 "Check its power, its link and its daemon. Gone for good: clusterctl forget %s",
-                 name);
-        if (heard < 0)
-            finding(f, true, remedy,
-                    "%s is dead: it was never heard here. "
-                    "Its buckets are the others'.",
-                    name);
-        else
-            finding(f, true, remedy, "%s is dead: last heard %s ago. Its buckets are the others'.",
-                    name, span);
-    } else if (strcmp(state, "suspect") == 0) {
-        snprintf(remedy, sizeof remedy,
-                 "The way from %s to %s is broken, and only that way: check the switch port, the "
-                 "multicast group and the firewall between the two.",
-                 name, self);
-        finding(f, true, remedy, "%s is suspect: other members hear it, this node last did %s ago.",
-                name, span);
-    } else if (strcmp(state, "held") == 0) {
-        finding(f, true, "Find out why it dies; it is let in again when it has stayed up.",
-                "%s is held: it died too often lately, so it owns nothing.", name);
-    } else if (strcmp(state, "left") == 0) {
-        snprintf(remedy, sizeof remedy, "If it will not be back: clusterctl forget %s", name);
-        finding(f, false, remedy, "%s has left in order.", name);
-    } else if (!field_true(m, "self") && !field_true(m, "healthy")) {
-        finding(f, true, "See the log of its daemon.", "%s is unhealthy: it owns nothing.", name);
-    } else if (!field_true(m, "self") && field_true(m, "draining")) {
-        snprintf(remedy, sizeof remedy, "To let it serve again: clusterctl undrain %s", name);
-        finding(f, false, remedy, "%s is draining: it takes no new flows.", name);
-    }
-}
-
-static void check_members(struct findings *f, const json_t *status)
-{
-    size_t i;
-    json_t *m;
-
-    json_array_foreach(json_object_get(status, "members"), i, m)
-        check_member(f, m, field_text(status, "node"));
 }
 
 static void check_kernel(struct findings *f, const json_t *status)
@@ -181,7 +124,8 @@ static void check_rejected(struct findings *f, const json_t *status)
         {"foreign_cluster", "belong to another cluster",
          "Harmless; another group or port for one of the two would end it."},
         {"config_mismatch", "come from a node with another configuration",
-         "buckets, vips, dead_after and lease must be the same on every node; the log names it."},
+         "What all nodes must have alike is in ipclusterd.conf(5); the log names the node and "
+         "what differs."},
         {"version", "speak another version of the protocol",
          "Bring all nodes to one version of ipclusterd."},
     };
@@ -199,7 +143,9 @@ static void check_rejected(struct findings *f, const json_t *status)
 void findings_print(const struct screen *s, const json_t *status)
 {
     static void (*const checks[])(struct findings *, const json_t *) = {
-        check_state, check_members, check_kernel, check_buckets, check_rejected,
+        check_state,     check_members,  check_hearing, check_quorum,
+        check_strangers, check_kernel,   check_buckets, check_timers,
+        check_clocks,    check_versions, check_key,     check_rejected,
     };
     struct findings f = {.screen = s};
     size_t members = json_array_size(json_object_get(status, "members"));

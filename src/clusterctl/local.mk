@@ -6,16 +6,22 @@ clusterctl_SOURCES = \
 	%D%/clusterctl.h \
 	%D%/cmd_buckets.c \
 	%D%/cmd_change.c \
+	%D%/cmd_events.c \
 	%D%/cmd_local.c \
+	%D%/cmd_members.c \
 	%D%/cmd_status.c \
 	%D%/drain.c \
 	%D%/drain.h \
 	%D%/field.h \
+	%D%/finding.h \
 	%D%/findings.c \
 	%D%/findings.h \
+	%D%/findings_members.c \
 	%D%/http.c \
 	%D%/http.h \
 	%D%/main.c \
+	%D%/members.c \
+	%D%/members.h \
 	%D%/screen.c \
 	%D%/screen.h \
 	%D%/table.c \

@@ -17,12 +17,14 @@
 #define RUNSTATEDIR "/run"
 #endif
 
-enum { OPTION_VIP = 256, OPTION_WAIT, OPTION_TIMEOUT };
+enum { OPTION_VIP = 256, OPTION_WAIT, OPTION_TIMEOUT, OPTION_MATRIX };
+
+enum { LINES_MAX = 1000 }; /* what a daemon keeps */
 
 static const long long YEAR_MS = 365LL * 24 * 3600 * 1000; /* longest --timeout */
 
 /* Options that only some commands take. */
-enum { TAKES_VIP = 1, TAKES_WAIT = 2 };
+enum { TAKES_VIP = 1, TAKES_WAIT = 2, TAKES_TIMEOUT = 4, TAKES_MATRIX = 8, TAKES_FOLLOW = 16 };
 
 struct command {
     const char *name;
@@ -35,16 +37,21 @@ struct command {
 
 static const struct command commands[] = {
     {"status", "", "this node, the members, the addresses", 0, 0, 0, cmd_status},
-    {"members", "", "the members in detail", 0, 0, 0, cmd_members},
+    {"members", "[--matrix]", "the members in detail", 0, 0, TAKES_MATRIX, cmd_members},
     {"vips", "", "the virtual addresses in detail", 0, 0, 0, cmd_vips},
     {"buckets", "", "the map of buckets and their owners", 0, 0, 0, cmd_buckets},
     {"which", "ADDRESS [--vip VIP]", "who serves this client", 1, 1, TAKES_VIP, cmd_which},
     {"rules", "", "the ruleset in the kernel", 0, 0, 0, cmd_rules},
-    {"drain", "[NODE] [--wait [--timeout T]]", "take no new flows", 0, 1, TAKES_WAIT, cmd_drain},
+    {"events", "[-n N] [-f]", "what happened here", 0, 0, TAKES_FOLLOW, cmd_events},
+    {"drain", "[NODE] [--wait [--timeout T]]", "take no new flows", 0, 1,
+     TAKES_WAIT | TAKES_TIMEOUT, cmd_drain},
     {"undrain", "[NODE]", "take new flows again", 0, 1, 0, cmd_undrain},
     {"leave", "", "hand over and end the daemon", 0, 0, 0, cmd_leave},
     {"reload", "", "read the configuration again", 0, 0, 0, cmd_reload},
-    {"forget", "NODE", "take a dead node off the roster", 1, 1, 0, cmd_forget},
+    {"forget", "NODE [--timeout T]", "take a dead node off the roster", 1, 1, TAKES_TIMEOUT,
+     cmd_forget},
+    {"release", "NODE", "let a held node back in", 1, 1, 0, cmd_release},
+    {"rekey", "", "change to the next cluster key", 0, 0, 0, cmd_rekey},
     {"genkey", "", "a fresh cluster key", 0, 0, 0, cmd_genkey},
     {"check", "[FILE]", "check a configuration file", 0, 1, 0, cmd_check},
     {"version", "", "versions of clusterctl and the daemon", 0, 0, 0, cmd_version},
@@ -60,6 +67,9 @@ static void usage(FILE *out)
     }
     fputs("\n  -s, --socket SOCKET   the control socket (" RUNSTATEDIR "/ipclusterd/control.sock)\n"
           "  -j, --json            print JSON\n"
+          "  -n, --lines N         events: only the last N\n"
+          "  -f, --follow          events: go on as they happen\n"
+          "      --matrix          members: who hears whom, also if all do\n"
           "  -V, --version         print the version\n"
           "  -h, --help            print this\n",
           out);
@@ -121,7 +131,7 @@ int ask(const struct call *c, const char *target, const char *body, json_t **out
         return fail((enum exit_code)code, "%s", why);
     *out = json_loadb(reply.body, reply.length, 0, NULL);
     free(reply.body);
-    if (reply.status == 200 && *out != NULL) {
+    if ((reply.status == 200 || reply.status == 202) && *out != NULL) {
         if (!c->json)
             json_clean(*out);
         return DONE;
@@ -164,6 +174,15 @@ static long long duration_read(const char *text)
     return -1;
 }
 
+/* "0".."1000"; -1 if it is none. */
+static int lines_read(const char *text)
+{
+    size_t length = strspn(text, "0123456789");
+    long value = length > 0 && length <= 4 && text[length] == '\0' ? strtol(text, NULL, 10) : -1;
+
+    return value <= LINES_MAX ? (int)value : -1;
+}
+
 static const struct command *command_find(const char *name)
 {
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
@@ -176,6 +195,18 @@ static const struct command *command_find(const char *name)
 static int command_run(struct call *c)
 {
     const struct command *command = c->argc > 0 ? command_find(c->argv[0]) : NULL;
+    const struct {
+        bool is;
+        unsigned takes;
+        const char *option;
+    } given[] = {
+        {c->vip != NULL, TAKES_VIP, "--vip"},
+        {c->wait, TAKES_WAIT, "--wait"},
+        {c->timeout_ms >= 0, TAKES_TIMEOUT, "--timeout"},
+        {c->matrix, TAKES_MATRIX, "--matrix"},
+        {c->follow, TAKES_FOLLOW, "--follow"},
+        {c->lines >= 0, TAKES_FOLLOW, "--lines"},
+    };
 
     if (c->argc == 0)
         return misused("no command");
@@ -186,13 +217,56 @@ static int command_run(struct call *c)
     if (c->argc < command->least || c->argc > command->most)
         return misused("%s: %s", command->name,
                        c->argc < command->least ? "an argument is missing" : "too many arguments");
-    if (c->vip != NULL && !(command->takes & TAKES_VIP))
-        return misused("%s does not take --vip", command->name);
-    if ((c->wait || c->timeout_ms >= 0) && !(command->takes & TAKES_WAIT))
-        return misused("%s does not take %s", command->name, c->wait ? "--wait" : "--timeout");
-    if (c->timeout_ms >= 0 && !c->wait)
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        if (given[i].is && !(command->takes & given[i].takes))
+            return misused("%s does not take %s", command->name, given[i].option);
+    if (c->timeout_ms >= 0 && (command->takes & TAKES_WAIT) && !c->wait)
         return misused("--timeout goes with --wait");
     return command->run(c);
+}
+
+/* One option of the command line; DONE, or how the program ends, with `end` set. */
+static int option_take(struct call *c, int option, bool *end)
+{
+    *end = false;
+    switch (option) {
+    case 's':
+        c->socket = optarg;
+        return DONE;
+    case 'j':
+        c->json = true;
+        return DONE;
+    case 'f':
+        c->follow = true;
+        return DONE;
+    case 'n':
+        c->lines = lines_read(optarg);
+        *end = c->lines < 0;
+        return *end ? misused("--lines takes a number up to %d", LINES_MAX) : DONE;
+    case OPTION_VIP:
+        c->vip = optarg;
+        return DONE;
+    case OPTION_WAIT:
+        c->wait = true;
+        return DONE;
+    case OPTION_MATRIX:
+        c->matrix = true;
+        return DONE;
+    case OPTION_TIMEOUT:
+        c->timeout_ms = duration_read(optarg);
+        *end = c->timeout_ms < 0;
+        return *end ? misused("--timeout takes a duration such as 500ms, 30s, 2m") : DONE;
+    default:
+        break;
+    }
+    *end = true;
+    if (option == 'V')
+        printf("clusterctl %s\n", PACKAGE_VERSION);
+    else if (option == 'h')
+        usage(stdout);
+    else
+        usage(stderr);
+    return option == 'V' || option == 'h' ? DONE : USAGE;
 }
 
 int main(int argc, char **argv)
@@ -202,44 +276,23 @@ int main(int argc, char **argv)
         {"json", no_argument, NULL, 'j'},
         {"version", no_argument, NULL, 'V'},
         {"help", no_argument, NULL, 'h'},
+        {"follow", no_argument, NULL, 'f'},
+        {"lines", required_argument, NULL, 'n'},
+        {"matrix", no_argument, NULL, OPTION_MATRIX},
         {"vip", required_argument, NULL, OPTION_VIP},
         {"wait", no_argument, NULL, OPTION_WAIT},
         {"timeout", required_argument, NULL, OPTION_TIMEOUT},
         {NULL, 0, NULL, 0},
     };
-    struct call c = {.socket = RUNSTATEDIR "/ipclusterd/control.sock", .timeout_ms = -1};
+    struct call c = {
+        .socket = RUNSTATEDIR "/ipclusterd/control.sock", .timeout_ms = -1, .lines = -1};
     int option, code;
+    bool end;
 
-    while ((option = getopt_long(argc, argv, "s:jVh", options, NULL)) != -1) {
-        switch (option) {
-        case 's':
-            c.socket = optarg;
-            break;
-        case 'j':
-            c.json = true;
-            break;
-        case 'V':
-            printf("clusterctl %s\n", PACKAGE_VERSION);
-            return DONE;
-        case 'h':
-            usage(stdout);
-            return DONE;
-        case OPTION_VIP:
-            c.vip = optarg;
-            break;
-        case OPTION_WAIT:
-            c.wait = true;
-            break;
-        case OPTION_TIMEOUT:
-            c.timeout_ms = duration_read(optarg);
-            if (c.timeout_ms < 0)
-                return misused("--timeout takes a duration such as 500ms, 30s, 2m");
-            break;
-        default:
-            fputc('\n', stderr);
-            usage(stderr);
-            return USAGE;
-        }
+    while ((option = getopt_long(argc, argv, "s:jfn:Vh", options, NULL)) != -1) {
+        code = option_take(&c, option, &end);
+        if (end)
+            return code;
     }
     c.argc = argc - optind;
     c.argv = argv + optind;

@@ -65,6 +65,32 @@ int text_width(const char *text)
     return width;
 }
 
+/* Bytes of the first `characters` characters. */
+static size_t bytes_of(const char *text, int characters)
+{
+    size_t n = 0;
+
+    while (text[n] != '\0' && characters > 0) {
+        n++;
+        while (((unsigned char)text[n] & 0xc0) == 0x80)
+            n++;
+        characters--;
+    }
+    return n;
+}
+
+void text_fit(const char *text, int width, char *out, size_t size)
+{
+    int have = text_width(text);
+    int head = (width - 1) / 2, tail = width - 1 - head;
+
+    if (have <= width)
+        snprintf(out, size, "%s", text);
+    else
+        snprintf(out, size, "%.*s~%s", (int)bytes_of(text, head), text,
+                 text + bytes_of(text, have - tail));
+}
+
 void text_clean(char *text)
 {
     for (; *text != '\0'; text++)

@@ -30,6 +30,10 @@ void screen_line_end(void);
 /* Columns that UTF-8 text takes (one for each character). */
 int text_width(const char *text);
 
+/* `text` in at most `width` columns, and `size` bytes: cut from the middle, since
+ * names and addresses differ at their ends. */
+void text_fit(const char *text, int width, char *out, size_t size);
+
 /* Replaces control characters: names come from other hosts. */
 void text_clean(char *text);
 

@@ -80,35 +80,6 @@ static void widths_fit(struct table *t, int screen)
     }
 }
 
-/* Bytes of the first `characters` characters. */
-static size_t bytes_of(const char *text, int characters)
-{
-    size_t n = 0;
-
-    while (text[n] != '\0' && characters > 0) {
-        n++;
-        while (((unsigned char)text[n] & 0xc0) == 0x80)
-            n++;
-        characters--;
-    }
-    return n;
-}
-
-/* Cuts from the middle: names and addresses differ at their ends. */
-static void text_shorten(char *text, int width)
-{
-    int have = text_width(text);
-    int head = (width - 1) / 2, tail = width - 1 - head;
-    size_t from, to;
-
-    if (have <= width)
-        return;
-    to = bytes_of(text, head);
-    from = bytes_of(text, have - tail);
-    text[to] = '~';
-    memmove(text + to + 1, text + from, strlen(text + from) + 1);
-}
-
 static void cell_print(const struct table *t, size_t column, const char *text, enum colour colour,
                        const struct screen *s)
 {
@@ -133,8 +104,9 @@ void table_print(struct table *t, const struct screen *s)
     for (size_t i = 0; i < t->columns; i++)
         cell_print(t, i, t->column[i].title, DIM, s);
     for (size_t i = 0, column = 0; i < t->cells; i++) {
-        text_shorten(t->cell[i].text, t->width[column]);
-        cell_print(t, column, t->cell[i].text, t->cell[i].colour, s);
+        char text[TABLE_CELL_BYTES];
+        text_fit(t->cell[i].text, t->width[column], text, sizeof text);
+        cell_print(t, column, text, t->cell[i].colour, s);
         column = column + 1 < t->columns ? column + 1 : 0;
     }
     free(t->cell);

@@ -7,7 +7,22 @@
  */
 #include "ipclusterd/flap.h"
 
-/* Between two halvings the curve is a straight line. */
+enum { STEPS = 64 };
+
+/* 2^(-i / STEPS) as a 32-bit fraction; between two of them the curve is straight,
+ * which is wrong by less than 1 in 60,000. */
+static const uint32_t fraction[STEPS + 1] = {
+    0xffffffff, 0xfd3e0c0d, 0xfa83b2db, 0xf7d0df73, 0xf5257d15, 0xf281773c, 0xefe4b99c, 0xed4f301f,
+    0xeac0c6e8, 0xe8396a50, 0xe5b906e7, 0xe33f8973, 0xe0ccdeec, 0xde60f482, 0xdbfbb798, 0xd99d15c2,
+    0xd744fccb, 0xd4f35aac, 0xd2a81d92, 0xd06333db, 0xce248c15, 0xcbec14ff, 0xc9b9bd86, 0xc78d74c9,
+    0xc5672a11, 0xc346ccda, 0xc12c4cca, 0xbf1799b6, 0xbd08a39f, 0xbaff5ab2, 0xb8fbaf47, 0xb6fd91e3,
+    0xb504f334, 0xb311c413, 0xb123f582, 0xaf3b78ad, 0xad583eea, 0xab7a39b6, 0xa9a15ab5, 0xa7cd93b5,
+    0xa5fed6aa, 0xa43515ae, 0xa2704303, 0xa0b05110, 0x9ef53261, 0x9d3ed9a7, 0x9b8d39ba, 0x99e04593,
+    0x9837f052, 0x96942d37, 0x94f4efa9, 0x935a2b2f, 0x91c3d374, 0x9031dc43, 0x8ea4398b, 0x8d1adf5b,
+    0x8b95c1e4, 0x8a14d575, 0x88980e81, 0x871f6197, 0x85aac368, 0x843a28c4, 0x82cd8699, 0x8164d1f4,
+    0x80000000,
+};
+
 uint32_t flap_now(const struct flap *f, const struct flap_config *c, instant now)
 {
     if (!f->living || !instant_before(f->at, now) || c->half_life <= 0)
@@ -16,14 +31,17 @@ uint32_t flap_now(const struct flap *f, const struct flap_config *c, instant now
     usec halves = age / c->half_life, rest = age % c->half_life;
     if (halves > 31)
         return 0;
-    uint64_t value = f->penalty >> halves;
-    return (uint32_t)(value - value * (uint64_t)rest / (2 * (uint64_t)c->half_life));
+    usec step = rest * STEPS / c->half_life, within = rest * STEPS % c->half_life;
+    uint64_t high = fraction[step], low = fraction[step + 1];
+    uint64_t part = high - (high - low) * (uint64_t)within / (uint64_t)c->half_life;
+    return (uint32_t)((((uint64_t)f->penalty * part + (UINT64_C(1) << 31)) >> 32) >> halves);
 }
 
 /* More than this would hold it for longer than max_hold. */
 static uint32_t ceiling(const struct flap_config *c)
 {
-    usec halves = c->half_life > 0 ? c->max_hold / c->half_life : 31;
+    usec decays = c->max_hold - c->half_life / 4;
+    usec halves = c->half_life <= 0 ? 31 : decays > 0 ? decays / c->half_life : 0;
     uint64_t most = halves > 31 ? UINT32_MAX : (uint64_t)(c->reuse > 0 ? c->reuse : 1) << halves;
     if (most < c->suppress)
         most = c->suppress;
@@ -88,8 +106,7 @@ bool flap_merge(struct flap *f, const struct flap_config *c, instant now, uint32
     if (!newer && !(equal && penalty > value))
         return false;
     f->hold = hold;
-    if (fallen > f->fallen)
-        f->fallen = fallen;
+    f->fallen = fallen;
     f->penalty = penalty;
     f->at = instant_max(now, f->at);
     return true;
@@ -99,13 +116,16 @@ usec flap_left(const struct flap *f, const struct flap_config *c, instant now)
 {
     if (!flap_held(f))
         return 0;
-    uint64_t value = flap_now(f, c, now), reuse = c->reuse > 0 ? c->reuse : 1;
-    usec left = f->living && instant_before(now, f->at) ? instant_diff(f->at, now) : 0;
-    if (!f->living)
-        left = c->half_life / 4;
-    for (; value / 2 >= reuse; value /= 2)
-        left += c->half_life;
-    if (value >= reuse)
-        left += (usec)(2 * (uint64_t)c->half_life * (value - reuse) / value) + 1;
-    return left;
+    struct flap living = *f;
+    flap_rise(&living, c, now);
+    uint32_t reuse = c->reuse > 0 ? c->reuse : 1;
+    instant low = now, high = instant_add(instant_max(living.at, now), 32 * c->half_life + 1);
+    while (instant_before(low, high)) { /* the curve only falls */
+        instant middle = instant_add(low, instant_diff(high, low) / 2);
+        if (flap_now(&living, c, middle) < reuse)
+            high = middle;
+        else
+            low = instant_add(middle, 1);
+    }
+    return instant_diff(low, now);
 }

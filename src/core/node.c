@@ -346,6 +346,8 @@ static void control(struct node *n, enum control_verb verb, const char *member, 
         return;
     }
     case CONTROL_FORGET:
+        if (m->self || (member_alive(m) && n->quorate))
+            return;
         if (voters_has(&n->voters, m->id))
             node_quorum_forget(n, (size_t)index, out);
         else if (!member_alive(m) && !m->stranger && m->standing != STANDING_FORGOTTEN) {
@@ -369,7 +371,10 @@ static void reload(struct node *n, const struct node_config *c, struct actions *
 {
     assert(config_sane(c) && c->buckets == n->config.buckets && c->quorum == n->config.quorum);
     bool heavier = c->weight != n->config.weight;
+    bool other = c->config_digest != n->config.config_digest;
     n->config = *c;
+    if (other && n->alive > 1)
+        node_rejoin(n); /* the others go on under the old one, and are strangers now */
     node_keys_reload(n, c, out);
     if (heavier)
         node_facts(n);

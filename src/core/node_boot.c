@@ -69,7 +69,9 @@ bool node_boot_take(struct node *n, struct member *m, bool fresh, bool direct, s
         return true;
     }
     if ((b != NULL && h->sequence <= b->sequence) || h->sequence == 0) {
-        if (direct)
+        /* Another link's copy comes at once; later it is a recording. */
+        bool late = b == NULL || instant_diff(n->now, b->at) > n->config.interval;
+        if (direct && late)
             node_reject(n, REJECT_REPLAYED, m->name, out);
         return false;
     }

@@ -102,6 +102,10 @@ static void entry_take(struct node *n, const struct heartbeat_entry *e, struct a
         }
     }
     struct member *m = &n->roster.member[index];
+    if (m->guessed && e->incarnation >= m->incarnation) {
+        m->guessed = false;
+        n->view_dirty = member_facts(m, e->incarnation, e->flags, e->weight) || n->view_dirty;
+    }
     node_order(n, m, e->order);
     if (e->accused > m->accused && e->accused >= m->incarnation) {
         m->accused = e->accused;

@@ -80,7 +80,7 @@ static void word_take(struct node *n, size_t index, struct actions *out)
     const struct heartbeat *h = &n->in;
     bool was_alive = member_alive(m);
     uint16_t was_draining = m->flags & HEARTBEAT_DRAINING;
-    m->stranger = m->misfit = false;
+    m->stranger = m->misfit = m->guessed = false;
     m->heard = m->evidence = n->now;
     n->met = true;
     if (member_facts(m, h->incarnation, h->flags, h->weight))
@@ -142,7 +142,8 @@ static bool stream_take(struct node *n, struct member *m, bool fresh, bool direc
 /* The sender's version: of one that knows the first only, we speak that, too. */
 static void version_take(struct node *n, struct member *m, bool proven, struct actions *out)
 {
-    if (n->in.version == WIRE_VERSION_FIRST) {
+    if (n->in.version == WIRE_VERSION_FIRST &&
+        (m->version != WIRE_VERSION_LAST || n->in.salt != m->salt)) {
         instant until = instant_add(n->now, (proven ? 4 : 1) * n->config.dead_after);
         n->old_until = instant_max(n->old_until, until);
     }

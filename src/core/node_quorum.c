@@ -21,6 +21,7 @@
  * References: Gray and Cheriton, Leases (1989); Moraru et al., Paxos Quorum Leases
  * (2014); voters.h for the roster. tests/model searches this for a way out.
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -262,6 +263,11 @@ static void ballot_watch(struct node *n, struct actions *out)
     if (retry)
         n->ballot_at = n->now;
     follow(n, voters_step(&n->voters, retry), out);
+}
+
+/* An operator's wish that has had its time. */
+static void wish_watch(struct node *n, struct actions *out)
+{
     if (!node_ticks(n) || n->want_until.us == INSTANT_PAST.us ||
         instant_before(n->now, n->want_until))
         return;
@@ -294,6 +300,7 @@ void node_quorum_watch(struct node *n, struct actions *out)
         change_propose(n);
         ballot_watch(n, out);
     }
+    wish_watch(n, out);
 }
 
 bool node_quorum_grants(const struct node *n)
@@ -353,7 +360,8 @@ void node_quorum_forget(struct node *n, size_t index, struct actions *out)
     }
 }
 
-/* voters_save(), its length before it; then the names of the voters that we know. */
+/* voters_save(), its length before it; the names of the voters that we know; a hash
+ * of it all. */
 void node_quorum_store(struct node *n, struct actions *out)
 {
     if (!node_majority(n) || !n->store_dirty)
@@ -371,6 +379,8 @@ void node_quorum_store(struct node *n, struct actions *out)
         if (!m->self && voters_has(&n->voters, m->id))
             write_name(&w, m->name);
     }
+    write_u64(&w, hash64(n->stored, w.at));
+    assert(!w.failed);
     struct action *a = node_action(out, ACTION_STORE);
     a->store.data = n->stored;
     a->store.length = w.at;
@@ -382,6 +392,12 @@ int node_restore(struct node *n, const uint8_t *data, size_t length)
     struct voters v;
     if (!node_majority(n))
         return 0;
+    if (length < sizeof(uint64_t))
+        return -EBADMSG;
+    length -= sizeof(uint64_t);
+    reader_init(&r, data + length, sizeof(uint64_t));
+    if (read_u64(&r) != hash64(data, length))
+        return -EBADMSG;
     reader_init(&r, data, length);
     size_t saved = read_u16(&r);
     if (r.failed || saved > length - r.at ||
@@ -406,6 +422,7 @@ int node_restore(struct node *n, const uint8_t *data, size_t length)
             continue;
         n->roster.member[index].stranger = false;
         n->roster.member[index].incarnation = 1;
+        n->roster.member[index].guessed = true;
     }
     return 0;
 }

@@ -110,7 +110,7 @@ static void entries_add(struct node *n, struct heartbeat *h, size_t room)
             size_t at = (cursor + i) % count;
             struct member *m = &n->roster.member[at];
             size_t bytes = heartbeat_entry_bytes(m->name);
-            if (m->self || m->stranger || taken[at] || (news && m->tell == 0))
+            if (m->self || m->stranger || m->guessed || taken[at] || (news && m->tell == 0))
                 continue;
             if (bytes > room)
                 continue;

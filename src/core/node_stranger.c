@@ -116,7 +116,12 @@ static bool rivalled(const struct node *n)
 /* Nobody is heard, and the witness does not answer: it is we who are cut off. */
 static bool cut_off(const struct node *n)
 {
-    return n->config.witness && n->witness_down && n->alive <= 1;
+    if (!n->config.witness || !n->witness_down)
+        return false;
+    for (size_t i = 0; i < n->roster.count; i++)
+        if (!n->roster.member[i].self && member_lives(&n->roster.member[i]))
+            return false;
+    return true;
 }
 
 void node_bars_watch(struct node *n)

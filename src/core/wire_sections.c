@@ -16,6 +16,8 @@ enum section {
     SECTION_MAX
 };
 
+#define CLOCK_MS_MAX (INT64_C(1) << 52) /* far beyond any clock, far from an overflow */
+
 enum { HEAD_BYTES = 3, HOLD_BYTES = 16, KEYS_BYTES = 20, CLOCK_BYTES = 8 };
 
 void sections_clear(struct heartbeat *h)
@@ -159,7 +161,7 @@ static void section_read(struct reader *r, struct heartbeat *h, enum section s)
         return;
     case SECTION_CLOCK:
         h->clock_ms = (int64_t)read_u64(r);
-        r->failed = r->failed || h->clock_ms <= 0;
+        r->failed = r->failed || h->clock_ms <= 0 || h->clock_ms > CLOCK_MS_MAX;
         return;
     case SECTION_PARTS:
         h->parts = items(r, 4, CONFIG_PARTS);

@@ -362,7 +362,7 @@ static int file_take(struct conf_file *f, struct config *out)
     struct config c = empty;
     config_t tree;
 
-    static_assert(CONF_KEYS_MAX >= 48, "one flag per row of conf_keys");
+    static_assert(CONF_KEYS_MAX >= 64, "one flag per row of conf_keys");
     assert(conf_keys_count <= CONF_KEYS_MAX);
     config_init(&tree);
     f->tree = &tree;
@@ -370,8 +370,8 @@ static int file_take(struct conf_file *f, struct config *out)
         defaults_take(false, &c);
         group_take(f, config_root_setting(&tree), "", "", &c);
         conf_resolve(f, &c);
-        if (!f->keyless && conf_sound(f, "cluster.key_file") && c.key_file[0] != '\0')
-            conf_key_load(f, &c);
+        if (!f->keyless)
+            conf_keys_load(f, &c);
     }
     if (f->faults == 0 && out != NULL)
         *out = c;

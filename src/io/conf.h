@@ -12,20 +12,21 @@
 typedef void (*conf_fault_fn)(void *arg, const char *fault);
 
 /*
- * Reads and checks `path` and the key it names. Returns 0 and fills `out`, or
+ * Reads and checks `path` and the keys it names. Returns 0 and fills `out`, or
  * the number of faults (> 0), each told to `fault`; `out` is then untouched.
  */
 int conf_load(const char *path, struct config *out, conf_fault_fn fault, void *arg);
 
 /*
  * The same for `ipclusterd -t`, which judges what is written: a key file that
- * does not exist yet is told to `note` instead. Nothing is kept.
+ * does not exist yet is told to `note` instead, and so is a next key that is the
+ * present one. Nothing is kept.
  */
 int conf_check(const char *path, conf_fault_fn fault, conf_fault_fn note, void *arg);
 
 /*
  * The same for `length` bytes of text called `name`: no file is opened, so
- * @include is a fault and the key stays zero.
+ * @include is a fault and the keys stay zero.
  */
 int conf_parse(const char *name, const char *text, size_t length, struct config *out,
                conf_fault_fn fault, void *arg);
@@ -33,9 +34,20 @@ int conf_parse(const char *name, const char *text, size_t length, struct config 
 /*
  * Whether a running daemon can go over from `was` to `is`. Returns NULL, or a
  * sentence naming the key that needs a restart (cluster name, node name,
- * buckets, state_dir, ...). Weight, the heartbeat and vips may change.
+ * buckets, quorum, state_dir, ...). Weight, the heartbeat, flap and vips may
+ * change; the key only to one of the two that were known.
  */
 const char *conf_reload_obstacle(const struct config *was, const struct config *is);
+
+/* The same for the key that heartbeats are sealed with now (seal_key_hash() of
+ * it), which the daemon must go on knowing. */
+const char *conf_key_obstacle(const struct config *is, uint64_t in_use);
+
+/* "buckets", "timing", "vips", "select", "quorum", "flap". */
+const char *conf_part_name(enum config_part part);
+
+/* The keys that it is made of, for people: "heartbeat.dead_after or lease". */
+const char *conf_part_keys(enum config_part part);
 
 /* What the core needs of it; `mac` and `address` are left for the caller. */
 void conf_node(const struct config *c, struct node_config *out);

@@ -1,7 +1,6 @@
 /*
  * What follows from several keys, or from the host: derived defaults, checks
- * across keys, the digest that the members compare, and what a running daemon
- * can take over.
+ * across keys, and what a running daemon can take over.
  *
  * A check whose own keys are faulty is left out, so that one mistake is told
  * once.
@@ -14,6 +13,8 @@
 
 #include "conf_file.h"
 #include "conf_value.h"
+#include "ipclusterd/seal.h"
+#include "ipclusterd/wire.h"
 
 static void node_name_resolve(struct conf_file *f, struct config *c)
 {
@@ -114,84 +115,121 @@ static void vips_check(struct conf_file *f, const struct config *c)
     }
 }
 
+/* Members are told apart by the numbers that their names have on the wire. */
+static void founders_check(struct conf_file *f, const struct config *c)
+{
+    uint32_t id[MEMBERS_MAX];
+    char label[CONF_LABEL_BYTES];
+
+    for (size_t i = 0; i < c->founders; i++) {
+        id[i] = member_id(c->founder[i]);
+        for (size_t j = 0; j < i; j++) {
+            if (id[i] != id[j])
+                continue;
+            snprintf(label, sizeof(label), "cluster.members[%zu]", i);
+            conf_complain(f, label, "cannot be in one cluster with \"%s\"; rename one of them",
+                          c->founder[j]);
+        }
+    }
+}
+
+/* A witness that is one of the cluster would be cut off with it. */
+static void witness_check(struct conf_file *f, const struct config *c)
+{
+    for (size_t i = 0; i < c->vips; i++)
+        if (address_equal(&c->witness, &c->vip[i].address))
+            conf_complain(f, "cluster.witness",
+                          "is the virtual address vips[%zu]; name a host beyond the cluster, "
+                          "such as the gateway",
+                          i);
+    for (size_t i = 0; i < c->peers; i++)
+        if (address_equal(&c->witness, &c->peer[i]))
+            conf_complain(f, "cluster.witness",
+                          "is heartbeat.peers[%zu]; name a host beyond the cluster, such as the "
+                          "gateway",
+                          i);
+}
+
+static void quorum_check(struct conf_file *f, const struct config *c)
+{
+    bool sound = conf_sound(f, "cluster.quorum"), majority = c->quorum == QUORUM_MAJORITY;
+
+    if (sound && !majority && c->founders > 0)
+        conf_complain(f, "cluster.members",
+                      "names the first voters of quorum = \"majority\"; set that, or remove this");
+    if (sound && majority && c->witness.family != FAMILY_NONE)
+        conf_complain(f, "cluster.witness",
+                      "a witness has no voice in a majority; remove it, or set quorum = \"none\"");
+    if (conf_sound(f, "cluster.members"))
+        founders_check(f, c);
+    if (conf_sound(f, "cluster.witness") && c->witness.family != FAMILY_NONE)
+        witness_check(f, c);
+}
+
+static void flap_check(struct conf_file *f, const struct config *c)
+{
+    if (conf_sound(f, "flap.reuse") && conf_sound(f, "flap.suppress") &&
+        c->flap.reuse >= c->flap.suppress)
+        conf_complain(f, "flap.reuse", "%u is not less than suppress (%u)", (unsigned)c->flap.reuse,
+                      (unsigned)c->flap.suppress);
+}
+
 void conf_resolve(struct conf_file *f, struct config *c)
 {
     defaults_resolve(f, c);
     timing_check(f, c);
+    quorum_check(f, c);
+    flap_check(f, c);
     vips_check(f, c);
-    if (f->faults == 0)
-        c->digest = conf_digest(c);
-}
-
-/* By family and address. */
-static int vip_order(const struct vip_config *a, const struct vip_config *b)
-{
-    if (a->address.family != b->address.family)
-        return a->address.family < b->address.family ? -1 : 1;
-    return memcmp(a->address.byte, b->address.byte, sizeof(a->address.byte));
-}
-
-static void hash_number(crypto_generichash_state *h, uint64_t number)
-{
-    uint8_t bytes[8];
-
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        bytes[i] = (uint8_t)(number >> (56 - 8 * i));
-    crypto_generichash_update(h, bytes, sizeof(bytes));
-}
-
-/*
- * Every number as eight bytes, the most significant first; every field has its
- * fixed place, so two configurations give one string only if they are equal.
- * dead_after and lease are in it because fencing needs one node's lease to be
- * shorter than another's dead_after; the interval may differ.
- */
-uint64_t conf_digest(const struct config *c)
-{
-    static const unsigned char start[16] = "ipclusterd conf";
-    const struct vip_config *order[VIPS_MAX] = {0};
-    crypto_generichash_state h;
-    uint8_t hash[crypto_generichash_BYTES];
-    uint64_t digest = 0;
-
-    for (size_t i = 0; i < c->vips; i++) {
-        size_t at = i;
-        for (; at > 0 && vip_order(&c->vip[i], order[at - 1]) < 0; at--)
-            order[at] = order[at - 1];
-        order[at] = &c->vip[i];
-    }
-    crypto_generichash_init(&h, NULL, 0, sizeof(hash));
-    crypto_generichash_update(&h, start, sizeof(start));
-    hash_number(&h, c->buckets);
-    hash_number(&h, (uint64_t)c->dead_after);
-    hash_number(&h, (uint64_t)c->lease);
-    hash_number(&h, c->vips);
-    for (size_t i = 0; i < c->vips; i++) {
-        const struct vip_config *v = order[i];
-        hash_number(&h, v->address.family);
-        crypto_generichash_update(&h, v->address.byte, sizeof(v->address.byte));
-        hash_number(&h, v->prefix);
-        hash_number(&h, v->mode);
-        crypto_generichash_update(&h, v->mac.byte, sizeof(v->mac.byte));
-        hash_number(&h, v->select);
-        hash_number(&h, v->orphans);
-    }
-    crypto_generichash_final(&h, hash, sizeof(hash));
-    for (size_t i = 0; i < sizeof(digest); i++)
-        digest = digest << 8 | hash[i];
-    return digest;
+    if (f->faults > 0)
+        return;
+    c->digest = conf_digest(c);
+    for (size_t i = 0; i < PART_MAX; i++)
+        c->part[i] = conf_part_hash(c, (enum config_part)i);
 }
 
 #define NEEDS_RESTART(key) key " cannot change while the daemon runs; restart it"
+
+/* One of the two that the daemon has been told, so the members may use it. */
+static bool key_is_known(const struct config *was, const uint8_t key[KEY_BYTES])
+{
+    return sodium_memcmp(was->key, key, KEY_BYTES) == 0 ||
+           (!sodium_is_zero(was->key_next, KEY_BYTES) &&
+            sodium_memcmp(was->key_next, key, KEY_BYTES) == 0);
+}
+
+static bool founders_include(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->founders; i++)
+        if (strcmp(c->founder[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* In any order. */
+static bool founders_equal(const struct config *a, const struct config *b)
+{
+    if (a->founders != b->founders)
+        return false;
+    for (size_t i = 0; i < a->founders; i++)
+        if (!founders_include(b, a->founder[i]))
+            return false;
+    return true;
+}
 
 const char *conf_reload_obstacle(const struct config *was, const struct config *is)
 {
     if (strcmp(was->cluster, is->cluster) != 0)
         return NEEDS_RESTART("cluster.name");
-    if (sodium_memcmp(was->key, is->key, sizeof(was->key)) != 0)
-        return NEEDS_RESTART("the key in cluster.key_file");
+    if (!key_is_known(was, is->key))
+        return "the key in cluster.key_file is new to this daemon; put it into "
+               "cluster.key_file_next on every node, reload, then use clusterctl rekey";
     if (was->buckets != is->buckets)
         return NEEDS_RESTART("cluster.buckets");
+    if (was->quorum != is->quorum)
+        return NEEDS_RESTART("cluster.quorum");
+    if (!founders_equal(was, is))
+        return NEEDS_RESTART("cluster.members");
     if (strcmp(was->node, is->node) != 0)
         return NEEDS_RESTART("node.name");
     if (strcmp(was->state_dir, is->state_dir) != 0)
@@ -203,6 +241,16 @@ const char *conf_reload_obstacle(const struct config *was, const struct config *
     if (strcmp(was->control_group, is->control_group) != 0)
         return NEEDS_RESTART("control.group");
     return NULL;
+}
+
+const char *conf_key_obstacle(const struct config *is, uint64_t in_use)
+{
+    if (seal_key_hash(is->key) == in_use)
+        return NULL;
+    if (!sodium_is_zero(is->key_next, KEY_BYTES) && seal_key_hash(is->key_next) == in_use)
+        return NULL;
+    return "the members use a key that is in neither cluster.key_file nor "
+           "cluster.key_file_next; keep it in one of them";
 }
 
 void conf_node(const struct config *c, struct node_config *out)
@@ -217,10 +265,18 @@ void conf_node(const struct config *c, struct node_config *out)
         .stop_drain = c->stop_drain,
         .forget_after = c->forget_after,
         .config_digest = c->digest,
+        .quorum = c->quorum,
+        .founders = c->founders,
+        .witness = c->witness.family != FAMILY_NONE,
+        .flap = c->flap,
     };
     text_copy(out->cluster, sizeof(out->cluster), c->cluster);
     text_copy(out->name, sizeof(out->name), c->node);
     memcpy(out->key, c->key, sizeof(out->key));
+    memcpy(out->key_next, c->key_next, sizeof(out->key_next));
+    memcpy(out->part, c->part, sizeof(out->part));
+    for (size_t i = 0; i < c->founders; i++)
+        out->founder[i] = member_id(c->founder[i]);
     /* One span for all: no VIP's flows may count as dead too early. */
     for (size_t i = 0; i < c->vips; i++)
         if (c->vip[i].orphan_after > out->orphan_after)

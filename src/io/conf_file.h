@@ -23,7 +23,7 @@ struct conf_file {
     conf_fault_fn note; /* NULL: a missing key file is a fault */
     void *arg;
     int faults;
-    bool keyless;               /* the key file is not looked at */
+    bool keyless;               /* the key files are not looked at */
     bool faulty[CONF_KEYS_MAX]; /* by row of conf_keys */
     bool vip_faulty[VIPS_MAX];
 };
@@ -49,10 +49,12 @@ bool conf_sound(const struct conf_file *f, const char *path);
  * concerns several keys (conf_check.c). */
 void conf_resolve(struct conf_file *f, struct config *c);
 
-/* Reads c->key_file into c->key (conf_keyfile.c). */
-void conf_key_load(struct conf_file *f, struct config *c);
+/* Reads c->key_file into c->key, and the next key if there is one
+ * (conf_keyfile.c). */
+void conf_keys_load(struct conf_file *f, struct config *c);
 
-/* What c->digest must be. */
+/* What c->digest and c->part must be (conf_digest.c). */
 uint64_t conf_digest(const struct config *c);
+uint32_t conf_part_hash(const struct config *c, enum config_part part);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The cluster key: 32 bytes as base64 in a file of its own, which only its
+ * The cluster keys: 32 bytes as base64, each in a file of its own, which only its
  * owner may read.
  */
 #include <errno.h>
@@ -11,25 +11,30 @@
 
 #include "conf_file.h"
 
-static const char label[] = "cluster.key_file";
-
 /* 44 letters, and room for white space around them. */
 enum { KEY_FILE_BYTES_MAX = 128 };
 
+/* A key that is to be read, and the setting that names its file. */
+struct key_file {
+    struct conf_file *conf;
+    const char *label, *path;
+};
+
 /* Whether the file may be trusted; tells why not. */
-static bool file_guarded(struct conf_file *f, const struct config *c, int fd)
+static bool file_guarded(const struct key_file *k, int fd)
 {
     struct stat st;
 
     if (fstat(fd, &st) != 0)
-        conf_complain(f, label, "cannot read \"%s\": %s", c->key_file, strerror(errno));
+        conf_complain(k->conf, k->label, "cannot read \"%s\": %s", k->path, strerror(errno));
     else if (!S_ISREG(st.st_mode))
-        conf_complain(f, label, "\"%s\" is not a regular file", c->key_file);
+        conf_complain(k->conf, k->label, "\"%s\" is not a regular file", k->path);
     else if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        conf_complain(f, label, "\"%s\" is open to group or others (mode %04o); chmod 600 it",
-                      c->key_file, (unsigned)(st.st_mode & 07777));
+        conf_complain(k->conf, k->label,
+                      "\"%s\" is open to group or others (mode %04o); chmod 600 it", k->path,
+                      (unsigned)(st.st_mode & 07777));
     else if (st.st_uid != 0 && st.st_uid != geteuid())
-        conf_complain(f, label, "\"%s\" belongs to another user (uid %u)", c->key_file,
+        conf_complain(k->conf, k->label, "\"%s\" belongs to another user (uid %u)", k->path,
                       (unsigned)st.st_uid);
     else
         return true;
@@ -45,44 +50,75 @@ static bool key_decode(const char *text, size_t length, uint8_t key[KEY_BYTES])
            bytes == KEY_BYTES;
 }
 
-void conf_key_load(struct conf_file *f, struct config *c)
+/* The text of the file, whose length is returned; -1: its fault was told. */
+static ssize_t file_read(const struct key_file *k, char text[KEY_FILE_BYTES_MAX])
 {
-    char text[KEY_FILE_BYTES_MAX];
     size_t length = 0;
-    ssize_t n = 0;
+    ssize_t n = -1;
     /* Without O_NONBLOCK a named pipe would hang the start. */
-    int fd = open(c->key_file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = open(k->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
-    if (fd < 0 && errno == ENOENT && f->note != NULL) {
-        conf_remark(f, label,
+    if (fd < 0 && errno == ENOENT && k->conf->note != NULL) {
+        conf_remark(k->conf, k->label,
                     "note: \"%s\" does not exist yet; ipclusterd does not start without "
                     "it (clusterctl genkey makes one)",
-                    c->key_file);
-        return;
+                    k->path);
+        return -1;
     }
     if (fd < 0) {
-        conf_complain(f, label, "cannot read \"%s\": %s%s", c->key_file, strerror(errno),
+        conf_complain(k->conf, k->label, "cannot read \"%s\": %s%s", k->path, strerror(errno),
                       errno == ENOENT ? "; make one with clusterctl genkey, mode 600" : "");
-        return;
+        return -1;
     }
-    if (!file_guarded(f, c, fd))
+    if (!file_guarded(k, fd))
         goto out;
-    while (length < sizeof(text)) {
-        n = read(fd, text + length, sizeof(text) - length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        length += (size_t)n;
-    }
+    do {
+        n = read(fd, text + length, KEY_FILE_BYTES_MAX - length);
+        if (n > 0)
+            length += (size_t)n;
+    } while ((n > 0 && length < KEY_FILE_BYTES_MAX) || (n < 0 && errno == EINTR));
     if (n < 0)
-        conf_complain(f, label, "cannot read \"%s\": %s", c->key_file, strerror(errno));
-    else if (length == sizeof(text) || !key_decode(text, length, c->key))
-        conf_complain(f, label,
-                      "\"%s\" is not a key: %d bytes in base64, as clusterctl genkey "
-                      "prints them",
-                      c->key_file, KEY_BYTES);
-    sodium_memzero(text, sizeof(text));
+        conf_complain(k->conf, k->label, "cannot read \"%s\": %s", k->path, strerror(errno));
 out:
     close(fd);
+    return n < 0 ? -1 : (ssize_t)length;
+}
+
+/* True if `key` holds the file's key. */
+static bool key_read(const struct key_file *k, uint8_t key[KEY_BYTES])
+{
+    char text[KEY_FILE_BYTES_MAX];
+    ssize_t length = file_read(k, text);
+    bool good = false;
+
+    if (length < 0)
+        return false;
+    if (length == KEY_FILE_BYTES_MAX || !key_decode(text, (size_t)length, key))
+        conf_complain(k->conf, k->label,
+                      "\"%s\" is not a key: %d bytes in base64, as clusterctl genkey "
+                      "prints them",
+                      k->path, KEY_BYTES);
+    else if (sodium_is_zero(key, KEY_BYTES)) /* stands for none elsewhere */
+        conf_complain(k->conf, k->label, "\"%s\" is not a key: all its bits are 0", k->path);
+    else
+        good = true;
+    sodium_memzero(text, sizeof(text));
+    return good;
+}
+
+void conf_keys_load(struct conf_file *f, struct config *c)
+{
+    const struct key_file now = {f, "cluster.key_file", c->key_file};
+    const struct key_file next = {f, "cluster.key_file_next", c->key_file_next};
+    bool first = false, second = false;
+
+    if (conf_sound(f, now.label) && c->key_file[0] != '\0')
+        first = key_read(&now, c->key);
+    if (conf_sound(f, next.label) && c->key_file_next[0] != '\0')
+        second = key_read(&next, c->key_next);
+    if (first && second && f->note != NULL && sodium_memcmp(c->key, c->key_next, KEY_BYTES) == 0)
+        conf_remark(f, next.label,
+                    "note: \"%s\" holds the same key as cluster.key_file: the roll-over is over, "
+                    "remove it",
+                    c->key_file_next);
 }

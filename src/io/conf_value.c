@@ -256,3 +256,26 @@ struct mac vip_auto_mac(const struct address *a)
     }
     return m;
 }
+
+static const struct {
+    const char *name, *keys;
+} parts[PART_MAX] = {
+    [PART_BUCKETS] = {"buckets", "cluster.buckets"},
+    [PART_TIMING] = {"timing", "heartbeat.dead_after or lease"},
+    [PART_VIPS] = {"vips", "vips (address, mode or mac)"},
+    [PART_SELECT] = {"select", "vips[].select or orphans"},
+    [PART_QUORUM] = {"quorum", "cluster.quorum or members"},
+    [PART_FLAP] = {"flap", "flap"},
+};
+
+const char *conf_part_name(enum config_part part)
+{
+    assert(part < PART_MAX);
+    return parts[part].name;
+}
+
+const char *conf_part_keys(enum config_part part)
+{
+    assert(part < PART_MAX);
+    return parts[part].keys;
+}

@@ -23,11 +23,12 @@
 #include "conf.h"
 #include "ctl_connections.h"
 #include "ctl_json.h"
+#include "ctl_metrics.h"
 #include "ctl_request.h"
 #include "ctl_socket.h"
 #include "log.h"
 
-enum { HEADER_BYTES_MAX = 8192 };
+enum { HEADER_BYTES_MAX = 8192, HTTP_ACCEPTED = 202 };
 
 struct ctl {
     struct evhttp *http; /* owns the listener */
@@ -124,21 +125,6 @@ static void answer_version(void *context, const struct ctl_request *r)
     page_send(context, ctl_json_version);
 }
 
-static void answer_buckets(void *context, const struct ctl_request *r)
-{
-    const struct exchange *x = context;
-    const struct ctl_view *v = x->ctl->ops->view(x->ctl->arg);
-    struct evbuffer *body = evbuffer_new();
-
-    (void)r;
-    if (v == NULL || body == NULL || ctl_json_buckets(v, body) != 0)
-        evhttp_send_error(x->http, HTTP_INTERNAL, NULL);
-    else
-        reply_send(x, HTTP_OK, "application/json", body);
-    if (body != NULL)
-        evbuffer_free(body);
-}
-
 /* The VIP that was asked for, or the first of the client's family; -1: none. */
 static int vip_find(const struct config *c, const struct ctl_request *r)
 {
@@ -194,6 +180,48 @@ static void answer_rules(void *context, const struct ctl_request *r)
     evbuffer_free(body);
 }
 
+/* Answers with the body that `rc` says has been written. */
+static void body_send(const struct exchange *x, int rc, const char *type, struct evbuffer *body)
+{
+    if (rc != 0)
+        evhttp_send_error(x->http, HTTP_INTERNAL, NULL);
+    else
+        reply_send(x, HTTP_OK, type, body);
+    if (body != NULL)
+        evbuffer_free(body);
+}
+
+static void answer_buckets(void *context, const struct ctl_request *r)
+{
+    const struct exchange *x = context;
+    const struct ctl_view *v = x->ctl->ops->view(x->ctl->arg);
+    struct evbuffer *body = evbuffer_new();
+
+    (void)r;
+    body_send(x, v != NULL && body != NULL ? ctl_json_buckets(v, body) : -ENOMEM,
+              "application/json", body);
+}
+
+static void answer_events(void *context, const struct ctl_request *r)
+{
+    const struct exchange *x = context;
+    struct evbuffer *body = evbuffer_new();
+
+    body_send(x, body != NULL ? ctl_json_events(x->ctl->ops, x->ctl->arg, r->since, body) : -ENOMEM,
+              "application/json", body);
+}
+
+static void answer_metrics(void *context, const struct ctl_request *r)
+{
+    const struct exchange *x = context;
+    const struct ctl_view *v = x->ctl->ops->view(x->ctl->arg);
+    struct evbuffer *body = evbuffer_new();
+
+    (void)r;
+    body_send(x, v != NULL && body != NULL ? ctl_metrics(v, body) : -ENOMEM, CTL_METRICS_TYPE,
+              body);
+}
+
 /* ---------------------------------------------------------------- changes */
 
 /* Who asked, for the log. */
@@ -230,13 +258,33 @@ static void change_finish(const struct exchange *x, const struct ctl_request *r,
     reply_error(x, error_status(rc), why);
 }
 
+/* It is begun: the events after number `since` will tell what becomes of it. */
+static void change_begun(const struct exchange *x, const struct ctl_request *r, const char *why,
+                         uint64_t since)
+{
+    const char *verb = r->route->path + strlen("/v1/");
+    char peer[64];
+
+    peer_text(x, peer, sizeof peer);
+    log_info("ctl", "%s %s by %s begun: %s", verb, r->node, peer, why);
+    reply_json(x, HTTP_ACCEPTED,
+               json_pack("{s:b, s:s, s:b, s:I, s:o}", "ok", 1, "done", verb, "pending", 1, "since",
+                         (json_int_t)since, "message", ctl_json_text(why)));
+}
+
 static void change_control(const struct exchange *x, const struct ctl_request *r,
                            enum control_verb verb)
 {
+    const struct ctl *c = x->ctl;
     char why[CTL_WHY_BYTES] = "";
     const char *member = r->node[0] != '\0' ? r->node : NULL;
+    uint64_t since = c->ops->events(c->arg, UINT64_MAX, NULL, NULL);
+    int rc = c->ops->control(c->arg, verb, member, why);
 
-    change_finish(x, r, x->ctl->ops->control(x->ctl->arg, verb, member, why), why);
+    if (rc == CTL_PENDING)
+        change_begun(x, r, why, since);
+    else
+        change_finish(x, r, rc, why);
 }
 
 static void answer_drain(void *context, const struct ctl_request *r)
@@ -252,6 +300,16 @@ static void answer_undrain(void *context, const struct ctl_request *r)
 static void answer_forget(void *context, const struct ctl_request *r)
 {
     change_control(context, r, CONTROL_FORGET);
+}
+
+static void answer_release(void *context, const struct ctl_request *r)
+{
+    change_control(context, r, CONTROL_RELEASE);
+}
+
+static void answer_rekey(void *context, const struct ctl_request *r)
+{
+    change_control(context, r, CONTROL_REKEY);
 }
 
 static void answer_leave(void *context, const struct ctl_request *r)
@@ -278,9 +336,13 @@ static const struct ctl_route routes[] = {
     {"/v1/version", CTL_GET, 0, answer_version},
     {"/v1/rules", CTL_GET, 0, answer_rules},
     {"/v1/which", CTL_GET, CTL_ARG_ADDRESS | CTL_ARG_VIP, answer_which},
+    {"/v1/events", CTL_GET, CTL_ARG_SINCE, answer_events},
+    {"/metrics", CTL_GET, 0, answer_metrics},
     {"/v1/drain", CTL_POST, CTL_ARG_NODE, answer_drain},
     {"/v1/undrain", CTL_POST, CTL_ARG_NODE, answer_undrain},
     {"/v1/forget", CTL_POST, CTL_ARG_NODE_REQUIRED, answer_forget},
+    {"/v1/release", CTL_POST, CTL_ARG_NODE_REQUIRED, answer_release},
+    {"/v1/rekey", CTL_POST, 0, answer_rekey},
     {"/v1/leave", CTL_POST, 0, answer_leave},
     {"/v1/reload", CTL_POST, 0, answer_reload},
 };

@@ -5,10 +5,13 @@
  *   GET  /v1/status /v1/members /v1/vips /v1/buckets /v1/version
  *   GET  /v1/rules                 text/plain: the live ruleset
  *   GET  /v1/which?address=A[&vip=V]
- *   POST /v1/drain /v1/undrain [{"node": NAME}]   /v1/leave   /v1/reload
- *   POST /v1/forget {"node": NAME}
+ *   GET  /v1/events[?since=N]      those after number N
+ *   GET  /metrics                  OpenMetrics
+ *   POST /v1/drain /v1/undrain [{"node": NAME}]   /v1/leave   /v1/reload   /v1/rekey
+ *   POST /v1/forget /v1/release {"node": NAME}
  *
- * A refused or failed request answers 4xx/5xx with {"error": "a sentence"}.
+ * A change that is begun, and for others to decide, answers 202. A refused or
+ * failed request answers 4xx/5xx with {"error": "a sentence"}.
  */
 #ifndef IPCLUSTERD_IO_CTL_H
 #define IPCLUSTERD_IO_CTL_H
@@ -31,10 +34,28 @@ struct ctl_view {
     void *standby_arg;
 };
 
-/* What the daemon does for a request. `why` (256 bytes) tells a refusal. */
+/* A note of the core, as the event list has it. */
+struct ctl_event {
+    uint64_t id;       /* counts up from 1 */
+    int64_t wall;      /* us since 1970 */
+    const char *kind;  /* "member_dead" */
+    const char *level; /* "error", "warning", "info" */
+    const char *text;  /* a sentence */
+    const struct note *note;
+};
+
+typedef void (*ctl_event_fn)(void *context, const struct ctl_event *e);
+
+enum { CTL_PENDING = 1 };
+
+/* What the daemon does for a request: 0, or -errno and a sentence in `why` (256
+ * bytes); control() also CTL_PENDING, and `why` says what it waits for. */
 struct ctl_ops {
     /* A fresh view, valid until the next call; NULL when memory is short. */
     const struct ctl_view *(*view)(void *arg);
+    /* Tells the events that are kept after number `since`, oldest first; `take` may
+     * be NULL if there can be none. Returns the number of the last one ever; 0: none. */
+    uint64_t (*events)(void *arg, uint64_t since, ctl_event_fn take, void *context);
     int (*control)(void *arg, enum control_verb verb, const char *member, char *why);
     int (*leave)(void *arg, char *why);
     int (*reload)(void *arg, char *why);

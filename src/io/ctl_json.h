@@ -27,9 +27,26 @@ json_t *ctl_json_which(const struct ctl_view *v, const struct address *client, s
  */
 int ctl_json_buckets(const struct ctl_view *v, struct evbuffer *out);
 
+/*
+ * {"last": N, "events": [...]} into `out`: the events after number `since`. 0 or
+ * -ENOMEM.
+ */
+int ctl_json_events(const struct ctl_ops *ops, void *arg, uint64_t since, struct evbuffer *out);
+
 /* A string for a page; bytes that are no UTF-8, which JSON cannot carry, become
  * question marks. */
 json_t *ctl_json_text(const char *text);
+
+/* null for FAMILY_NONE. */
+json_t *ctl_json_address(const struct address *a);
+
+json_t *ctl_json_vip_list(const struct ctl_view *v);
+
+/* The contract counts in milliseconds. */
+static inline json_int_t ctl_json_ms(usec t)
+{
+    return t / USEC_PER_MS;
+}
 
 /* How every page is written. */
 #define CTL_JSON_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(6))

@@ -60,17 +60,32 @@ static bool address_read(const char *text, struct address *out)
     return address_parse(plain, out);
 }
 
+/* A whole number, in decimal digits alone; at most 18 of them. */
+static bool number_read(const char *text, uint64_t *out)
+{
+    size_t length = strspn(text, "0123456789");
+
+    if (length == 0 || length > 18 || text[length] != '\0')
+        return false;
+    *out = strtoull(text, NULL, 10);
+    return true;
+}
+
 static int query_read(struct evkeyvalq *query, struct ctl_request *out, char *why)
 {
     const struct {
         const char *key;
         unsigned argument;
-        struct address *value;
+        struct address *address; /* where it goes, or ... */
+        uint64_t *number;
+        const char *wrong;
     } known[] = {
-        {"address", CTL_ARG_ADDRESS, &out->address},
-        {"vip", CTL_ARG_VIP, &out->vip},
+        {"address", CTL_ARG_ADDRESS, &out->address, NULL, "is not an IPv4 or IPv6 address"},
+        {"vip", CTL_ARG_VIP, &out->vip, NULL, "is not an IPv4 or IPv6 address"},
+        {"since", CTL_ARG_SINCE, NULL, &out->since, "is not a whole number"},
     };
     const struct evkeyval *pair;
+    unsigned seen = 0;
 
     TAILQ_FOREACH(pair, query, next)
     {
@@ -80,10 +95,12 @@ static int query_read(struct evkeyvalq *query, struct ctl_request *out, char *wh
             i++;
         if (i == sizeof known / sizeof *known)
             return refuse(why, 400, "%s has an argument that it does not take", out->route->path);
-        if (known[i].value->family != FAMILY_NONE)
+        if ((seen & known[i].argument) != 0)
             return refuse(why, 400, "%s is given twice", known[i].key);
-        if (!address_read(pair->value, known[i].value))
-            return refuse(why, 400, "%s is not an IPv4 or IPv6 address", known[i].key);
+        seen |= known[i].argument;
+        if (known[i].address != NULL ? !address_read(pair->value, known[i].address)
+                                     : !number_read(pair->value, known[i].number))
+            return refuse(why, 400, "%s %s", known[i].key, known[i].wrong);
     }
     if ((out->route->arguments & CTL_ARG_ADDRESS) && out->address.family == FAMILY_NONE)
         return refuse(why, 400, "%s needs ?address=", out->route->path);

@@ -21,6 +21,7 @@ enum ctl_argument {
     CTL_ARG_VIP = 2,           /* ?vip=, optional */
     CTL_ARG_NODE = 4,          /* {"node": NAME}, optional */
     CTL_ARG_NODE_REQUIRED = 8, /* {"node": NAME} */
+    CTL_ARG_SINCE = 16,        /* ?since=, optional */
 };
 
 struct ctl_request;
@@ -40,6 +41,7 @@ struct ctl_request {
     char node[NAME_BYTES_MAX + 1]; /* "": not given */
     struct address address;        /* FAMILY_NONE: not given */
     struct address vip;            /* FAMILY_NONE: not given */
+    uint64_t since;                /* 0: not given */
 };
 
 /*

@@ -7,12 +7,15 @@ libio_a_SOURCES = \
 	%D%/conf.c \
 	%D%/conf.h \
 	%D%/conf_check.c \
+	%D%/conf_digest.c \
 	%D%/conf_file.h \
 	%D%/conf_keyfile.c \
 	%D%/conf_schema.c \
 	%D%/conf_schema.h \
 	%D%/conf_source.c \
 	%D%/conf_source.h \
+	%D%/conf_types.c \
+	%D%/conf_types.h \
 	%D%/conf_value.c \
 	%D%/conf_value.h \
 	%D%/conntrack.c \
@@ -21,8 +24,13 @@ libio_a_SOURCES = \
 	%D%/ctl.h \
 	%D%/ctl_connections.c \
 	%D%/ctl_connections.h \
+	%D%/ctl_figures.c \
+	%D%/ctl_figures.h \
 	%D%/ctl_json.c \
 	%D%/ctl_json.h \
+	%D%/ctl_json_status.c \
+	%D%/ctl_metrics.c \
+	%D%/ctl_metrics.h \
 	%D%/ctl_request.c \
 	%D%/ctl_request.h \
 	%D%/ctl_socket.c \
@@ -67,7 +75,12 @@ libio_a_SOURCES = \
 	%D%/state.h \
 	%D%/udp.c \
 	%D%/udp.h \
+	%D%/udp_filter.c \
+	%D%/udp_impl.h \
+	%D%/udp_intake.c \
 	%D%/vipset.c \
-	%D%/vipset.h
+	%D%/vipset.h \
+	%D%/witness.c \
+	%D%/witness.h
 io_LIBS = $(NFTNL_LIBS) $(CONNTRACK_LIBS) $(MNL_LIBS) $(CONFIG_LIBS) \
 	$(EVENT_LIBS) $(JANSSON_LIBS) $(SODIUM_LIBS) -lm

@@ -7,6 +7,13 @@
  * reload may open these anew. CAP_SYS_NICE and CAP_SYS_RESOURCE are used once,
  * to become real-time; CAP_IPC_LOCK as well, but it stays where the limit of
  * locked memory could not be lifted, or the next mmap() would fail.
+ *
+ * The systemd unit runs the daemon as a user of its own. Who then runs it as
+ * root finds files that belong to that user: only for these root keeps
+ * CAP_DAC_OVERRIDE, and CAP_CHOWN to leave new ones to their owner.
+ *
+ * The process is made undumpable, or a core file would have the cluster's key,
+ * and other processes of the same user could read it here.
  */
 #include "privilege.h"
 
@@ -16,7 +23,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What the unit leaves to its user, wherever the control socket is. */
+#define RUN_DIR "/run/ipclusterd"
 
 enum { WHY_BYTES = 256, PORT_PRIVILEGED = 1024 };
 
@@ -96,8 +109,27 @@ void privilege_realtime_end(void)
     sched_setscheduler(0, SCHED_OTHER, &p);
 }
 
+static bool is_foreign(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && s.st_uid != 0;
+}
+
+/* Root, where the unit's user has been before. */
+static bool needs_override(const struct config *c)
+{
+    char socket_dir[sizeof c->control_socket];
+    snprintf(socket_dir, sizeof socket_dir, "%s", c->control_socket);
+    char *slash = strrchr(socket_dir, '/');
+    if (slash != NULL)
+        slash[slash == socket_dir] = '\0';
+    return geteuid() == 0 && (is_foreign(c->key_file) || is_foreign(c->state_dir) ||
+                              is_foreign(socket_dir) || is_foreign(RUN_DIR));
+}
+
 int privilege_drop(const struct config *c)
 {
+    const bool override = needs_override(c);
     const struct {
         unsigned capability;
         bool keep;
@@ -105,7 +137,8 @@ int privilege_drop(const struct config *c)
         {CAP_NET_ADMIN, true},
         {CAP_NET_RAW, true},
         {CAP_NET_BIND_SERVICE, c->port < PORT_PRIVILEGED},
-        {CAP_CHOWN, c->control_group[0] != '\0'},
+        {CAP_CHOWN, c->control_group[0] != '\0' || override},
+        {CAP_DAC_OVERRIDE, override},
         {CAP_IPC_LOCK, c->realtime && !memlock_is_unlimited()},
     };
     if (capng_get_caps_process() < 0)
@@ -127,5 +160,7 @@ int privilege_drop(const struct config *c)
             capng_update(CAPNG_ADD, sets, wanted[i].capability);
     if (capng_apply(bounds ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) < 0)
         return -EPERM;
-    return ambient && capng_apply(CAPNG_SELECT_AMBIENT) < 0 ? -EPERM : 0;
+    if (ambient && capng_apply(CAPNG_SELECT_AMBIENT) < 0)
+        return -EPERM;
+    return prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
 }

@@ -19,7 +19,8 @@ int privilege_realtime(char *why);
 void privilege_realtime_end(void);
 
 /* Keeps the capabilities that are still used, in every set, so that children
- * (nft(8)) have no more than we have. To be called last. 0 or -errno. */
+ * (nft(8)) have no more than we have, and lets nobody dump or trace this
+ * process. To be called last. 0 or -errno. */
 int privilege_drop(const struct config *c);
 
 #endif

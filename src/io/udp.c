@@ -14,14 +14,16 @@
  * copies that can go out do, and the rest is told as -errno. A group is joined
  * by interface index and needs no address; it is lost only with the interface,
  * see udp_stale().
+ *
+ * Heartbeats are never fragmented: they leave with DF, and what does not fit
+ * the interface is refused by the kernel. Smaller paths that an ICMP message
+ * tells of are not believed (IP_PMTUDISC_PROBE): anybody can send one, and who
+ * did could silence a member.
  */
-#include "udp.h"
-
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <ifaddrs.h>
-#include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -30,22 +32,37 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ipclusterd/seal.h"
+#include "ipclusterd/wire.h"
 #include "log.h"
+#include "udp_impl.h"
 
 #define LOG "udp"
 
 enum {
     PRIORITY = 6,                    /* TC_PRIO_INTERACTIVE, the most without privilege */
     TRAFFIC_CLASS = IPTOS_CLASS_CS6, /* network control */
-    RECEIVE_BYTES = 256 * 1024,      /* a few rounds of a full cluster */
+    RECEIVE_BYTES = 2 << 20,         /* a flood of 100,000 a second for 30 ms */
     HOPS = 1,
-    RECEIVE_SKIP_MAX = 64, /* useless datagrams per call */
+    HEADERS = 48, /* IPv6 and UDP */
+    TARGET_TEXT = 64,
+    /* In a row, before a target is called lost, or well again: what fails now
+     * and then is not worth a line. */
+    FAILURES_TOLD = 3,
+    SUCCESSES_TOLD = 50,
+};
+
+/* How copies to one target fare. */
+struct udp_streak {
+    bool told; /* that it fails */
+    uint8_t in_a_row;
 };
 
 struct udp_link {
     char name[IFNAME_BYTES_MAX + 1];
     unsigned ifindex; /* 0: was not there */
     int fd;           /* -1: not open */
+    struct udp_streak streak;
 };
 
 struct udp {
@@ -57,6 +74,8 @@ struct udp {
     int peer_fd; /* -1: no peers */
     size_t peers;
     struct sockaddr_storage peer[PEERS_MAX];
+    struct udp_streak peer_streak[PEERS_MAX];
+    struct udp_intake intake;
 };
 
 static socklen_t endpoint_length(int af)
@@ -93,7 +112,17 @@ static int option_set(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-/* A bound, non-blocking socket, on one interface or (NULL) on none. */
+/* What is sent keeps its size; see above. */
+static int fragments_refuse(int fd, int af)
+{
+    int error = option_set(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    if (error == 0 && af == AF_INET6)
+        error = option_set(fd, SOL_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+    return error;
+}
+
+/* A bound, non-blocking socket: on one interface, to hear what comes in there,
+ * or (NULL) on none, to send only. */
 static int socket_make(const struct udp *u, const char *interface, int *out)
 {
     const struct address any = {.family = FAMILY_NONE};
@@ -109,9 +138,14 @@ static int socket_make(const struct udp *u, const char *interface, int *out)
     if (u->af == AF_INET6)
         (void)option_set(fd, SOL_IPV6, IPV6_TCLASS, TRAFFIC_CLASS);
     (void)option_set(fd, SOL_SOCKET, SO_PRIORITY, PRIORITY);
-    (void)option_set(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BYTES);
+    if (option_set(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BYTES) < 0)
+        (void)option_set(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BYTES);
 
     error = option_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (error == 0)
+        error = fragments_refuse(fd, u->af);
+    if (error == 0)
+        error = udp_filter_attach(fd, &u->intake.filter, interface ? ADMIT_ALL : ADMIT_NONE);
     if (error == 0 && u->af == AF_INET6)
         error = option_set(fd, SOL_IPV6, IPV6_V6ONLY, 0);
     if (error == 0 && interface != NULL &&
@@ -154,7 +188,7 @@ static int group_join_ip6(int fd, const struct address *group, unsigned ifindex)
     return error < 0 ? error : option_set(fd, SOL_IPV6, IPV6_MULTICAST_LOOP, 0);
 }
 
-static int link_open(const struct udp *u, struct udp_link *link)
+static int link_open(struct udp *u, struct udp_link *link)
 {
     int error = 0;
 
@@ -168,6 +202,8 @@ static int link_open(const struct udp *u, struct udp_link *link)
         error = group_join_ip4(link->fd, &u->group, link->ifindex);
     else if (u->group.family == FAMILY_IP6)
         error = group_join_ip6(link->fd, &u->group, link->ifindex);
+    if (error == 0)
+        error = udp_intake_add(&u->intake, link->fd);
     if (error < 0) {
         close(link->fd);
         link->fd = -1;
@@ -206,15 +242,9 @@ static void peers_take(struct udp *u, const struct config *c)
 
 static int peers_open(struct udp *u, const struct config *c)
 {
-    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
-    const struct sock_fprog filter = {.len = 1, .filter = &nothing};
-
     if (c->peers == 0)
         return 0;
     int error = socket_make(u, NULL, &u->peer_fd);
-    if (error == 0 &&
-        setsockopt(u->peer_fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0)
-        error = -errno;
     if (error == 0)
         peers_take(u, c);
     return error;
@@ -232,13 +262,20 @@ static int family_of(const struct config *c)
 
 int udp_open(struct udp **out, const struct config *c)
 {
+    const struct udp_filter filter = {.cluster_id = hash64(c->cluster, strlen(c->cluster)),
+                                      .version_first = WIRE_VERSION_FIRST,
+                                      .version_last = WIRE_VERSION_LAST};
     struct udp *u = calloc(1, sizeof(*u));
     size_t open = 0;
-    int error = 0;
 
     assert(c->heartbeat_links >= 1 && c->heartbeat_links <= HEARTBEAT_LINKS_MAX);
     if (u == NULL)
         return -ENOMEM;
+    int error = udp_intake_open(&u->intake, &filter);
+    if (error < 0) {
+        free(u);
+        return error;
+    }
     u->af = family_of(c);
     u->links = c->heartbeat_links;
     u->group = c->group;
@@ -276,6 +313,7 @@ void udp_close(struct udp *u)
             close(u->link[i].fd);
     if (u->peer_fd >= 0)
         close(u->peer_fd);
+    udp_intake_close(&u->intake);
     free(u);
 }
 
@@ -289,14 +327,66 @@ bool udp_stale(const struct udp *u)
     return false;
 }
 
-size_t udp_fds(const struct udp *u, int fds[HEARTBEAT_LINKS_MAX])
+int udp_fd(const struct udp *u)
 {
-    size_t count = 0;
+    return u->intake.set;
+}
 
-    for (size_t i = 0; i < u->links; i++)
-        if (u->link[i].fd >= 0)
-            fds[count++] = u->link[i].fd;
-    return count;
+size_t udp_receive(struct udp *u, instant now, struct udp_datagram out[UDP_BATCH])
+{
+    return udp_intake_read(&u->intake, now, out);
+}
+
+uint64_t udp_dropped(const struct udp *u)
+{
+    return udp_intake_dropped(&u->intake);
+}
+
+/* "eth0", or "192.0.2.7". */
+static const char *target_text(const struct udp_link *link, const struct sockaddr_storage *to,
+                               char text[TARGET_TEXT])
+{
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)to;
+    const void *address = &six->sin6_addr;
+    int af = AF_INET6;
+
+    if (link != NULL)
+        return link->name;
+    if (to->ss_family == AF_INET) {
+        address = &((const struct sockaddr_in *)to)->sin_addr;
+        af = AF_INET;
+    } else if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) {
+        address = &six->sin6_addr.s6_addr[12];
+        af = AF_INET;
+    }
+    const char *written = inet_ntop(af, address, text, TARGET_TEXT);
+    return written != NULL ? written : "?";
+}
+
+/* Tells when copies to a target begin to fail, and when they go out again. */
+static void target_watch(struct udp_streak *s, int error, size_t length,
+                         const struct udp_link *link, const struct sockaddr_storage *to)
+{
+    char text[TARGET_TEXT];
+
+    if ((error < 0) == s->told) {
+        s->in_a_row = 0;
+        return;
+    }
+    if (++s->in_a_row < (s->told ? SUCCESSES_TOLD : FAILURES_TOLD))
+        return;
+    s->told = !s->told;
+    s->in_a_row = 0;
+    const char *target = target_text(link, to, text);
+    if (!s->told)
+        log_info(LOG, "heartbeats go out to %s again", target);
+    else if (error == -EMSGSIZE)
+        log_error(LOG,
+                  "heartbeats to %s do not go out: %zu bytes do not fit the MTU there; "
+                  "raise it to %zu, or take fewer cluster.buckets",
+                  target, length, length + HEADERS);
+    else
+        log_warn(LOG, "heartbeats to %s do not go out: %s", target, strerror(-error));
 }
 
 static int copy_send(const struct udp *u, int fd, const void *data, size_t length,
@@ -317,37 +407,23 @@ int udp_send(struct udp *u, const void *data, size_t length)
     int error = 0; /* with nobody to send to, all is sent */
 
     for (size_t i = 0; i < u->links && u->group.family != FAMILY_NONE; i++) {
-        const struct udp_link *link = &u->link[i];
+        struct udp_link *link = &u->link[i];
         struct sockaddr_storage group;
         if (link->fd < 0)
             continue;
         endpoint_make(u->af, &u->group, u->port, link->ifindex, &group);
         int failure = copy_send(u, link->fd, data, length, &group);
+        target_watch(&link->streak, failure, length, link, &group);
         if (failure < 0)
             error = failure;
         sent += failure == 0;
     }
     for (size_t i = 0; i < u->peers; i++) {
         int failure = copy_send(u, u->peer_fd, data, length, &u->peer[i]);
+        target_watch(&u->peer_streak[i], failure, length, NULL, &u->peer[i]);
         if (failure < 0)
             error = failure;
         sent += failure == 0;
     }
     return sent > 0 ? 0 : error;
-}
-
-int udp_receive(struct udp *u, int fd, void *data, size_t size)
-{
-    (void)u;
-    for (int skipped = 0; skipped < RECEIVE_SKIP_MAX; skipped++) {
-        ssize_t got = recv(fd, data, size, MSG_TRUNC | MSG_DONTWAIT);
-        if (got > 0 && (size_t)got <= size)
-            return (int)got;
-        if (got < 0 && errno == EAGAIN)
-            return 0;
-        if (got < 0 && errno != EINTR)
-            return -errno;
-        /* Empty, too large, or interrupted: the next one. */
-    }
-    return 0;
 }

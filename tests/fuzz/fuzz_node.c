@@ -1,65 +1,42 @@
 /*
  * A life of one node, as the input tells it: time that passes on time or late,
- * datagrams of members that the input plays (under the cluster key, with
- * acknowledgements that prove them fresh, or not), replays, garbage, a kernel
- * that answers late, wrongly, twice or never, and every other event.
+ * datagrams of members that the input plays (under either key, with
+ * acknowledgements that prove them fresh, or not, directly or relayed), replays,
+ * garbage, a kernel that answers late, wrongly, twice or never, restarts, and
+ * every other event. What is checked after every step: bench.h.
  *
- * Checked after every step: the contract of node.h (deadline, one action of a
- * kind, sizes, one plan in flight, nothing after the end), what the plan and
- * the heartbeat promise, and S1 as far as one node can keep it: it starts to
- * claim only when joined, and only what no living member's last word claims.
+ * It is built with a core of its own, whose limits are small and whose seal
+ * costs nothing, so that a life takes microseconds and limits are reached.
  *
  * Input: the configuration (4), then operations, a byte each with the bytes
  * that they take.
  */
 #include <errno.h>
 #include <stdint.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "../unit/rig.h"
-#include "ipclusterd/buf.h"
-#include "ipclusterd/seal.h"
+#include "bench.h"
 
-enum { GHOSTS = 6, KEPT = 8, OPERATIONS = 256, SAME_INSTANT = 16 };
+enum { GHOSTS = 6, KEPT = 8, IMPOSTOR = GHOSTS - 1 };
 
 static struct {
     const uint8_t *at, *end;
 } input;
 
-static struct {
-    struct node *node;
-    struct node_config config;
-    instant now;
-    bool over;
-    bool in_flight;
-    bool quiet; /* no plan was in flight or had failed: the kernel has what is wanted */
-    uint64_t generation;
-    unsigned renewals, counts; /* not yet answered */
-    uint32_t sequence;         /* of its last heartbeat */
-    struct plan applied, flight;
-    uint32_t flows[BUCKETS_MAX];
-} bench;
+/* A member that the input plays, and what it says next. */
+static struct ghost {
+    struct heartbeat say;
+    bool next_key;
+} ghost[GHOSTS];
 
-static struct ghost ghost[GHOSTS];
-static struct {
-    uint8_t data[DATAGRAM_MAX];
-    size_t length;
-} kept[KEPT]; /* datagrams of the ghosts, to be replayed */
+static struct utterance kept[KEPT]; /* of the ghosts, to be replayed */
 static unsigned kept_count;
+static instant rebooted_at; /* the last time that a ghost changed its salt */
 
-static struct rig air; /* for ghost_listen(): the node's last datagram */
-static struct actions actions;
-static struct status status;
-static struct heartbeat heard;
+static uint32_t flows[BUCKETS_MAX];
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static uint8_t take(void)
 {
@@ -74,204 +51,75 @@ static uint32_t take32(void)
     return v << 8 | take();
 }
 
-/* ------------------------------------------------------------- the checks */
-
-static void send_check(const struct action *a)
-{
-    uint8_t plain[DATAGRAM_MAX];
-    size_t length = 0;
-    struct seal seal;
-
-    check(a->send.length > 0 && a->send.length <= bench.config.datagram_max);
-    seal_init(&seal, bench.config.cluster, bench.config.key);
-    check(seal_open(&seal, a->send.data, a->send.length, plain, &length) == REJECT_NONE);
-    check(heartbeat_read(&heard, plain, length) == 0);
-    check(heard.sequence == bench.sequence + 1);
-    check(heard.incarnation == node_incarnation(bench.node));
-    bench.sequence = heard.sequence;
-    memcpy(air.last, a->send.data, a->send.length);
-    air.last_length = a->send.length;
-}
-
-static void plan_check(const struct plan *p)
-{
-    check(!bench.in_flight && p->generation > bench.generation);
-    check(p->buckets == bench.config.buckets && !plan_equal(p, &bench.applied));
-    bool joined = status.lease_left > 0;
-    for (unsigned b = 0; b < p->buckets; b++) {
-        enum bucket_class is = (enum bucket_class)p->class_of[b];
-        check(is < CLASS_MAX);
-        check((is == CLASS_RELEASE) == (p->target_of[b] != PLAN_TARGET_NONE));
-        check(is != CLASS_RELEASE || p->target_of[b] < MEMBERS_MAX);
-        check(joined || (!class_claims(is) && is != CLASS_RELEASE));
-        bool begins =
-            class_claims(is) && !class_claims((enum bucket_class)bench.applied.class_of[b]);
-        if (!begins || !bench.quiet) /* it may have been granted when the plan had to wait */
-            continue;
-        for (size_t i = 0; i < status.members; i++)
-            check(status.member[i].self || !bitmap_test(&status.claim[i], b));
-    }
-    bench.flight = *p;
-    bench.generation = p->generation;
-    bench.in_flight = true;
-}
-
-static void status_check(void)
-{
-    unsigned owned = 0, selves = 0;
-
-    node_status(bench.node, bench.now, &status);
-    check(status.members >= 1 && status.members <= MEMBERS_MAX);
-    for (size_t i = 0; i < status.members; i++) {
-        const struct status_member *m = &status.member[i];
-        check(i == 0 || strcmp(status.member[i - 1].name, m->name) < 0);
-        check(name_valid(m->name) && m->state < MEMBER_STATE_MAX && m->weight <= WEIGHT_MAX);
-        check(m->last_heard >= -1 && m->rtt >= 0 && m->loss >= 0 && m->loss <= 100);
-        selves += m->self;
-        owned += m->buckets;
-    }
-    check(selves == 1 && owned <= status.buckets);
-    for (unsigned b = 0; b < status.buckets; b++) {
-        check(status.bucket[b].owner >= -1 && status.bucket[b].owner < (int)status.members);
-        check(status.bucket[b].home >= -1 && status.bucket[b].home < (int)status.members);
-    }
-    check(status.unowned >= 0 && status.contested >= 0);
-}
-
-static void actions_check(void)
-{
-    unsigned of[ACTION_MAX] = {0};
-
-    check(actions.count <= ACTIONS_MAX);
-    check(!bench.over || actions.count == 0);
-    for (size_t i = 0; i < actions.count; i++) {
-        const struct action *a = &actions.item[i];
-        check(a->kind < ACTION_MAX && (a->kind == ACTION_NOTE || of[a->kind] == 0));
-        of[a->kind]++;
-        if (a->kind == ACTION_SEND)
-            send_check(a);
-        else if (a->kind == ACTION_APPLY)
-            plan_check(a->plan);
-        else if (a->kind == ACTION_NOTE)
-            check(a->note.kind < NOTE_MAX && strlen(a->note.member) <= NAME_BYTES_MAX);
-    }
-    bench.renewals += of[ACTION_RENEW];
-    bench.counts += of[ACTION_COUNT];
-    bench.over = bench.over || of[ACTION_EXIT] > 0;
-}
-
-static void step(const struct event *e)
-{
-    node_step(bench.node, bench.now, e, &actions);
-    instant due = node_deadline(bench.node);
-    if (actions.count > 0)
-        status_check();
-    actions_check();
-    check(!instant_before(due, bench.now) || bench.over);
-    check(!bench.over || due.us == INSTANT_NEVER.us);
-    bench.quiet = !bench.in_flight && status.apply_failures == 0;
-}
-
 /* ----------------------------------------------------------------- events */
-
-/* On time: every deadline of the span is kept, and they are not too many. */
-static void run(usec span)
-{
-    instant end = instant_add(bench.now, span);
-    unsigned same = 0, steps = 0, most = 200 + 64 * (unsigned)(span / bench.config.interval + 1);
-    const struct event timer = {.kind = EVENT_TIMER};
-
-    while (!instant_before(end, node_deadline(bench.node))) {
-        instant due = node_deadline(bench.node);
-        same = instant_before(bench.now, due) ? 0 : same + 1;
-        check(same < SAME_INSTANT && ++steps < most);
-        bench.now = instant_max(bench.now, due);
-        step(&timer);
-    }
-    bench.now = instant_max(bench.now, end);
-}
 
 static void op_on_time(void)
 {
-    run((usec)take() * bench.config.interval / 16);
+    bench_run((usec)take() * bench.config.interval / 16);
 }
 
 static void op_late(void)
 {
-    const struct event timer = {.kind = EVENT_TIMER};
+    const struct event e = {.kind = EVENT_TIMER};
     uint8_t how = take();
 
     bench.now = instant_add(bench.now, (usec)how * bench.config.interval / 16);
     if (how == 255) /* slept for long */
         bench.now = instant_add(bench.now, (usec)take() * 60 * USEC_PER_S);
-    step(&timer);
+    bench_step(&e);
 }
 
 static void op_applied(void)
 {
     uint8_t how = take();
-    struct event e = {.kind = EVENT_APPLIED};
+    int error = (how & 1) == 0 ? 0 : (how & 2) == 0 ? -ENOBUFS : -ETIME;
 
-    e.applied.error = (how & 1) == 0 ? 0 : (how & 2) == 0 ? -ENOBUFS : -ETIME;
-    e.applied.generation = (how & 4) != 0 ? take() : bench.in_flight ? bench.generation : 0;
-    bool ours = bench.in_flight && e.applied.generation == bench.generation;
-    if (ours) {
-        bench.in_flight = false;
-        if (e.applied.error == 0)
-            bench.applied = bench.flight;
-    } else if (e.applied.generation == 0 && bench.renewals > 0) {
-        bench.renewals--;
-    }
-    step(&e);
+    bench_answer((how & 4) != 0 ? take() : bench.in_flight ? bench.generation : 0, error);
 }
 
-/* The kernel obeys at once: what an undisturbed life needs to get anywhere. */
 static void op_obey(void)
 {
-    struct event e = {.kind = EVENT_APPLIED};
-
-    for (; bench.renewals > 0; bench.renewals--)
-        step(&e);
-    if (bench.in_flight) {
-        bench.in_flight = false;
-        bench.applied = bench.flight;
-        e.applied.generation = bench.generation;
-        step(&e);
-    }
+    bench_obey();
 }
 
 static void op_flows(void)
 {
     uint8_t how = take();
-    struct event e = {.kind = EVENT_FLOWS, .flows = {bench.flows}};
+    struct event e = {.kind = EVENT_FLOWS, .flows = {flows}};
 
     for (unsigned b = 0; b < bench.config.buckets; b++)
-        bench.flows[b] = (b % 8u) < (how & 15u) ? how : 0;
+        flows[b] = (b % 8u) < (how & 15u) ? how : 0;
     if (how == 255)
-        bench.flows[0] = UINT32_MAX;
-    bench.counts = 0;
-    step(&e);
+        flows[0] = UINT32_MAX;
+    bench_step(&e);
 }
 
-static void op_link(void)
+/* What this host finds of itself and around it. */
+static void op_condition(void)
 {
-    struct event e = {.kind = EVENT_LINK, .link = {(take() & 1) != 0}};
-    step(&e);
-}
+    static const enum event_kind kinds[] = {EVENT_LINK, EVENT_HEALTH, EVENT_WITNESS, EVENT_CLOCK};
+    uint8_t how = take();
+    bool well = (how & 4) != 0;
+    struct event e = {.kind = kinds[how & 3]};
 
-static void op_health(void)
-{
-    struct event e = {.kind = EVENT_HEALTH, .health = {(take() & 1) != 0}};
-    step(&e);
+    if (e.kind == EVENT_LINK)
+        e.link.up = well;
+    else if (e.kind == EVENT_HEALTH)
+        e.health.healthy = well;
+    else if (e.kind == EVENT_WITNESS)
+        e.witness.reachable = well;
+    else
+        e.clock.ms = (int64_t)take32() << (how >> 4);
+    bench_step(&e);
 }
 
 static const char *some_name(void)
 {
-    static char name[8] = "x??";
+    static char name[4] = "x??";
     uint8_t which = take();
 
     if (which < GHOSTS)
-        return ghost[which].config.name;
+        return ghost[which].say.name;
     if (which < 16)
         return bench.config.name;
     name[1] = (char)('a' + which % 16);
@@ -287,7 +135,7 @@ static void op_control(void)
     e.control.verb = (enum control_verb)(how % CONTROL_MAX);
     /* An operator does not forget the node that he talks to. */
     e.control.member = (how & 128) != 0 && e.control.verb != CONTROL_FORGET ? NULL : some_name();
-    step(&e);
+    bench_step(&e);
 }
 
 static void op_reload(void)
@@ -296,28 +144,22 @@ static void op_reload(void)
 
     bench.config.weight = (uint16_t)(take() * 4 % (WEIGHT_MAX + 1));
     bench.config.stop_drain = (usec)take() * 10 * USEC_PER_MS;
-    step(&e);
+    bench_step(&e);
 }
 
-static void op_leave(void)
+/* Rarely: a life after these is short, or is another's. */
+static void op_end(void)
 {
     struct event e = {.kind = EVENT_LEAVE};
-    if (take() == 77) /* rarely: a life after it is short */
-        step(&e);
+    uint8_t how = take();
+
+    if (how == 77)
+        bench_step(&e);
+    else if (how == 78)
+        bench_restart();
 }
 
 /* -------------------------------------------------------------- datagrams */
-
-static void deliver(const uint8_t *data, size_t length)
-{
-    /* A copy of just this size, so that a sanitizer sees every overrun. */
-    uint8_t *exact = malloc(length > 0 ? length : 1);
-    check(exact != NULL);
-    memcpy(exact, data, length);
-    struct event e = {.kind = EVENT_DATAGRAM, .datagram = {exact, length}};
-    step(&e);
-    free(exact);
-}
 
 static void op_garbage(void)
 {
@@ -325,28 +167,68 @@ static void op_garbage(void)
     length = length < left ? length : left;
     const uint8_t *data = input.at;
     input.at += length;
-    deliver(data, length);
+    bench_hear(data, length, true);
 }
 
+/* While it is fresh, a recording of an earlier boot counts as a new one. */
+static bool rebooted_lately(void)
+{
+    if (instant_diff(bench.now, rebooted_at) > bench.config.dead_after)
+        return false;
+    rebooted_at = bench.now;
+    return true;
+}
+
+/* What was said before: again, by a relay, or with a byte changed on the way. */
 static void op_replay(void)
 {
     uint8_t which = take(), place = take(), change = take();
+    uint8_t data[DATAGRAM_MAX];
+
     if (kept_count == 0)
         return;
-    unsigned slot = which % (kept_count < KEPT ? kept_count : KEPT);
-    uint8_t data[DATAGRAM_MAX];
-    memcpy(data, kept[slot].data, kept[slot].length);
-    data[place % kept[slot].length] ^= (uint8_t)(which < 128 ? 0 : change);
-    deliver(data, kept[slot].length);
+    struct utterance u = kept[which % (kept_count < KEPT ? kept_count : KEPT)];
+    if ((which & 64) != 0 && u.stamp.version > WIRE_VERSION_FIRST)
+        u.stamp.type = SEAL_TYPE_RELAY;
+    size_t length = bench_seal(&u, data);
+    bool forged = which >= 128 && change != 0;
+    data[place % length] ^= forged ? change : 0;
+    bench_hear(data, length, forged || !(rebooted_lately() || bench.forgetful));
 }
 
-static void ghost_utter(struct ghost *g)
+/* Acknowledges the node's last word, and takes over its view and its voters. */
+static void ghost_listen(struct ghost *g)
 {
-    unsigned slot = kept_count % KEPT;
-    kept[slot].length = ghost_seal(g, kept[slot].data);
-    check(kept[slot].length > 0);
-    kept_count++;
-    deliver(kept[slot].data, kept[slot].length);
+    g->say.view = bench.heard.view;
+    g->say.voters = bench.heard.voters;
+    g->say.acks = 1;
+    g->say.ack[0] = (struct heartbeat_ack){
+        .member = member_id(bench.heard.name),
+        .stamp = bench.heard.salt + bench.heard.sequence,
+    };
+}
+
+/* The bytes of what it says next, into a place where they are kept. */
+static struct utterance *ghost_write(struct ghost *g)
+{
+    struct utterance *u = &kept[kept_count++ % KEPT];
+
+    g->say.sequence++;
+    u->next_key = g->next_key;
+    u->stamp = (struct seal_stamp){g->say.version, SEAL_TYPE_HEARTBEAT, g->say.salt,
+                                   member_id(g->say.name), g->say.sequence};
+    u->length = heartbeat_write(&g->say, u->plain, sizeof u->plain);
+    bench_check(u->length > 0);
+    return u;
+}
+
+static void utterance_hand(const struct utterance *u)
+{
+    uint8_t data[DATAGRAM_MAX];
+    size_t length = bench_seal(u, data);
+
+    bench_check(length > 0);
+    bench_hear(data, length, false);
 }
 
 /* A member that behaves: fresh, of the node's view, claims what it said last. */
@@ -356,11 +238,50 @@ static void op_ghost(void)
     struct ghost *g = &ghost[how % GHOSTS];
     uint64_t view = g->say.view;
 
-    ghost_listen(g, &air);
+    ghost_listen(g);
     if ((how & 128) != 0)
         g->say.view = view;
     g->say.entries = 0;
-    ghost_utter(g);
+    struct utterance *u = ghost_write(g);
+    if ((how & 64) != 0 && u->stamp.version > WIRE_VERSION_FIRST)
+        u->stamp.type = SEAL_TYPE_RELAY;
+    utterance_hand(u);
+}
+
+/* Fresh, but its bytes are changed and continued at will before they are sealed. */
+static void op_ghost_raw(void)
+{
+    uint8_t how = take();
+    struct ghost *g = &ghost[how % GHOSTS];
+
+    if ((how & 128) == 0)
+        ghost_listen(g);
+    struct utterance *u = ghost_write(g);
+    for (unsigned n = how >> 4 & 7; n > 0; n--) {
+        size_t place = take();
+        u->plain[(place << 2 | (n & 3)) % u->length] = take();
+    }
+    for (size_t n = take() % 64u; n > 0 && u->length < DATAGRAM_MAX - SEAL_OVERHEAD; n--)
+        u->plain[u->length++] = take();
+    rebooted_at = bench.now;
+    utterance_hand(u);
+}
+
+/* All of `who` behave, one after the other, for some intervals. */
+static void op_ghosts(void)
+{
+    uint8_t who = take();
+
+    for (unsigned n = take() % 8u + 1; n > 0 && !bench_ended(); n--) {
+        for (unsigned i = 0; i < GHOSTS && !bench_ended(); i++) {
+            if ((who >> i & 1) == 0)
+                continue;
+            ghost_listen(&ghost[i]);
+            utterance_hand(ghost_write(&ghost[i]));
+        }
+        bench_obey();
+        bench_run(bench.config.interval / 2);
+    }
 }
 
 static void entry_fill(struct heartbeat_entry *e)
@@ -404,13 +325,68 @@ static void ghost_change(struct ghost *g)
     if (boot < 64) { /* it has started again */
         g->say.salt ^= boot;
         g->say.sequence = 0;
-    } else if (boot < 128) {
+        rebooted_at = bench.now;
+    } else if (boot < 96) {
         g->say.config ^= boot & 1;
+    } else if (boot < 128) {
+        g->say.version = boot % 2 == 0 ? WIRE_VERSION_FIRST : WIRE_VERSION_LAST;
     } else if (boot < 192) {
         g->say.order = boot & 7u;
     } else {
-        g->say.view = boot;
+        g->next_key = (boot & 1) != 0;
     }
+}
+
+static void ballots_change(struct voters_word *w)
+{
+    uint8_t what = take();
+
+    w->lineage = (what & 1) != 0 ? take() : w->lineage;
+    w->version += (what >> 1) & 1;
+    if ((what & 4) != 0)
+        w->last = (struct voters_change){CHANGE_ADD, member_id(some_name())};
+    if ((what & 8) != 0)
+        w->promised = (struct ballot){take() % 4u + 1, member_id(some_name())};
+    if ((what & 16) != 0)
+        w->accepted = w->promised;
+    if ((what & 32) != 0)
+        w->change = (struct voters_change){take() % CHANGE_MAX, member_id(some_name())};
+    if (w->change.kind == CHANGE_NONE)
+        w->change.member = 0;
+    if ((what & 64) != 0)
+        w->count = 0;
+}
+
+/* What the sections of its next words tell. */
+static void op_ghost_sections(void)
+{
+    uint8_t how = take(), what = take();
+    struct ghost *g = &ghost[how % GHOSTS];
+    struct heartbeat *h = &g->say;
+
+    if ((what & 1) != 0)
+        h->deafs = take() % 4u;
+    for (size_t i = 0; (what & 1) != 0 && i < h->deafs; i++)
+        h->deaf[i] = member_id(some_name());
+    if ((what & 2) != 0) {
+        h->holds = take() % 3u;
+        for (size_t i = 0; i < h->holds; i++)
+            h->hold[i] = (struct heartbeat_hold){member_id(some_name()), take() % 4u, take() % 4u,
+                                                 take() * 64u};
+    }
+    if ((what & 4) != 0)
+        h->keys = (struct heartbeat_keys){seal_key_hash(bench.config.key_next), take() % 4u,
+                                          seal_key_hash(bench.config.key_next)};
+    if ((what & 8) != 0)
+        h->clock_ms = take32();
+    if ((what & 16) != 0) {
+        h->parts = take() % (CONFIG_PARTS + 1u);
+        memset(h->part, take(), sizeof h->part);
+    }
+    ghost_listen(g);
+    if ((what & 32) != 0)
+        ballots_change(&h->voters);
+    utterance_hand(ghost_write(g));
 }
 
 /* A member that says anything; bytes decide whether it is fresh. */
@@ -421,7 +397,7 @@ static void op_ghost_says(void)
 
     ghost_change(g);
     if ((how & 128) == 0)
-        ghost_listen(g, &air);
+        ghost_listen(g);
     for (unsigned more = how >> 3 & 3; more > 0; more--) { /* of others */
         struct heartbeat_ack *a = &g->say.ack[g->say.acks++];
         a->member = member_id(some_name());
@@ -432,60 +408,73 @@ static void op_ghost_says(void)
     g->say.entries = take() % 4u;
     for (size_t i = 0; i < g->say.entries; i++)
         entry_fill(&g->say.entry[i]);
-    ghost_utter(g);
+    utterance_hand(ghost_write(g));
     g->say.acks = g->say.acks < 1 ? g->say.acks : 1;
 }
 
 /* ------------------------------------------------------------------- life */
 
+static void ghost_make(struct ghost *g, int i, const struct node_config *c)
+{
+    memset(g, 0, sizeof *g);
+    snprintf(g->say.name, sizeof g->say.name, "n%d", i == IMPOSTOR ? 0 : i + 1);
+    g->say.version = WIRE_VERSION_LAST;
+    g->say.salt = UINT64_C(0x1000000000) * (uint64_t)(i + 1);
+    g->say.incarnation = 1;
+    g->say.weight = 100;
+    g->say.config = c->config_digest;
+    g->say.mac = c->mac;
+    g->say.mac.byte[5] = (uint8_t)(i + 2);
+    g->say.address = c->address;
+    g->say.buckets = c->buckets;
+}
+
 static void node_make(void)
 {
-    const struct event e = {.kind = EVENT_START};
-    uint8_t size = take();
-    struct node_config *c = &bench.config;
+    uint8_t size = take(), interval = take(), orphans = take(), more = take();
+    struct node_config c = {
+        .cluster = "bench",
+        .name = "n0",
+        .key = {1, 2, 3},
+        .key_next = {(uint8_t)(more >> 2 & 1)},
+        .buckets = (uint16_t)(BUCKETS_MIN << (size & 1)),
+        .datagram_max = (size & 4) != 0 ? DATAGRAM_MAX : 500,
+        .weight = (size & 8) != 0 ? 0 : 100,
+        .interval = (1 + (usec)interval) * USEC_PER_MS,
+        .orphan_after = (usec)orphans * 10 * USEC_PER_MS,
+        .forget_after = (size & 128) != 0 ? USEC_PER_S : 3600 * USEC_PER_S,
+        .config_digest = 4711,
+        .quorum = (size & 2) != 0 ? QUORUM_MAJORITY : QUORUM_NONE,
+        .witness = (more & 1) != 0,
+        .mac = {{2, 0, 0, 0, 0, 1}},
+        .address = {FAMILY_IP4, {10, 0, 0, 1}},
+    };
 
-    *c = rig_config(0);
-    c->buckets = (uint16_t)(BUCKETS_MIN << (size & 3));
-    c->datagram_max = (size & 4) != 0 ? DATAGRAM_MAX : 400;
-    c->weight = (size & 8) != 0 ? 0 : 100;
-    c->interval = (1 + (usec)take()) * USEC_PER_MS;
-    c->dead_after = c->interval * (3 + (size >> 4 & 3));
-    c->lease = c->dead_after - c->interval * ((size & 64) != 0 ? 1 : 2);
-    c->orphan_after = (usec)take() * 10 * USEC_PER_MS;
-    c->forget_after = (size & 128) != 0 ? USEC_PER_S : 3600 * USEC_PER_S;
-    uint8_t incarnation = take();
-    for (int i = 0; i < GHOSTS; i++) {
-        struct node_config as = *c;
-        as.name[1] = (char)('1' + i);
-        if (i == GHOSTS - 1)
-            memcpy(as.name, "n0", 3); /* an impostor */
-        as.mac.byte[5] = (uint8_t)(i + 2);
-        as.weight = 100;
-        ghost_init(&ghost[i], &as, UINT64_C(0x1000000000) * (uint64_t)(i + 1));
-    }
-    plan_init(&bench.applied, c->buckets);
-    node_init(bench.node, c, UINT64_C(0x9e3779b97f4a7c15), incarnation);
-    bench.now = (instant){10 * USEC_PER_S};
-    step(&e);
+    c.dead_after = c.interval * (3 + (size >> 4 & 3));
+    c.lease = c.dead_after - c.interval * ((size & 64) != 0 ? 1 : 2);
+    if ((more & 8) != 0)
+        c.flap = (struct flap_config){1000, 2500, 800, 10 * c.dead_after, 100 * c.dead_after};
+    for (int i = 0; i < GHOSTS; i++)
+        ghost_make(&ghost[i], i, &c);
+    for (unsigned i = 0; c.quorum == QUORUM_MAJORITY && i < (more >> 4 & 3u); i++)
+        c.founder[c.founders++] = member_id(i == 0 ? c.name : ghost[i - 1].say.name);
+    bench_init(&c, more >> 6);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const operation[])(void) = {
-        op_on_time, op_ghost,  op_obey,   op_ghost_says, op_applied, op_flows,   op_late,
-        op_replay,  op_health, op_reload, op_control,    op_link,    op_garbage, op_leave,
+        op_on_time, op_ghost,  op_obey,      op_ghost_says,     op_applied, op_flows,
+        op_late,    op_replay, op_condition, op_reload,         op_control, op_garbage,
+        op_end,     op_ghosts, op_ghost_raw, op_ghost_sections,
     };
-    struct node *node = bench.node != NULL ? bench.node : malloc(node_bytes());
 
-    check(node != NULL);
-    memset(&bench, 0, sizeof bench);
-    bench.node = node;
     kept_count = 0;
-    air.last_length = 0;
+    rebooted_at = INSTANT_PAST;
     input.at = data;
     input.end = data + size;
     node_make();
-    for (unsigned i = 0; i < OPERATIONS && input.at < input.end; i++)
+    while (input.at < input.end && !bench_ended())
         operation[take() % (sizeof operation / sizeof operation[0])]();
     return 0;
 }

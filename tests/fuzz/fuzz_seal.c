@@ -1,9 +1,11 @@
 /*
  * Any bytes as a datagram: without the key none opens. The same bytes as plain
  * text: sealed they open to themselves, and with one byte of the datagram
- * changed, or its end cut off, they do not open at all.
+ * changed, with its end cut off or more behind it, under another key or for
+ * another cluster, they do not open at all.
  *
- * Input: where to change (2), by how much (1), the plain text.
+ * Input: where to change (2), by how much (1), version and type (1), the plain
+ * text.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +13,12 @@
 #include <string.h>
 
 #include "ipclusterd/seal.h"
+#include "ipclusterd/wire.h"
+
+enum { PREFIX = 4 };
+
+static const uint8_t key[KEY_BYTES] = "no input knows this key ......";
+static const uint8_t other_key[KEY_BYTES] = "nor has it seen this one ......";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,49 +28,75 @@ static void check(bool holds)
         abort();
 }
 
-/* A copy of just this size, so that a sanitizer sees every overrun. */
-static enum reject open_exact(const struct seal *s, const uint8_t *data, size_t length,
-                              uint8_t plain[DATAGRAM_MAX], size_t *plain_length)
+/* At the end of an array, so that a sanitizer sees every overrun. */
+static bool opens(const struct seal *s, const uint8_t *data, size_t length,
+                  struct seal_stamp *stamp, uint8_t plain[DATAGRAM_MAX], size_t *plain_length)
 {
-    uint8_t *exact = malloc(length > 0 ? length : 1);
-    check(exact != NULL);
-    memcpy(exact, data, length);
-    enum reject why = seal_open(s, exact, length, plain, plain_length);
-    check(why < REJECT_MAX);
-    free(exact);
-    return why;
+    static uint8_t room[8192];
+    uint16_t id = 0;
+
+    check(length <= sizeof room);
+    uint8_t *exact = memcpy(room + sizeof room - length, data, length);
+    enum reject why = seal_open(s, exact, length, stamp, plain, plain_length);
+    check(why < REJECT_MAX && seal_key_id(exact, length, &id) == (length >= SEAL_HEADER_BYTES));
+    return why == REJECT_NONE;
+}
+
+static bool opens_at_all(const struct seal *s, const uint8_t *data, size_t length)
+{
+    uint8_t plain[DATAGRAM_MAX];
+    struct seal_stamp stamp;
+    size_t got = 0;
+
+    return opens(s, data, length, &stamp, plain, &got);
 }
 
 static void sealed_check(const struct seal *s, const uint8_t *data, size_t size)
 {
-    uint8_t sealed[DATAGRAM_MAX], opened[DATAGRAM_MAX];
-    size_t place = (size_t)data[0] << 8 | data[1], length = size - 3, got = 0;
+    uint8_t sealed[DATAGRAM_MAX + 1], opened[DATAGRAM_MAX];
+    size_t place = (size_t)data[0] << 8 | data[1], length = size - PREFIX, got = 0;
     uint8_t change = data[2] != 0 ? data[2] : 1;
+    struct seal_stamp stamp =
+                          {
+                              .version =
+                                  (data[3] & 1) != 0 ? WIRE_VERSION_FIRST : WIRE_VERSION_LAST,
+                              .type = (data[3] & 3) == 2 ? SEAL_TYPE_RELAY : SEAL_TYPE_HEARTBEAT,
+                              .salt = place,
+                              .member = change,
+                              .sequence = length,
+                          },
+                      as = {0};
+    struct seal other;
 
-    size_t total = seal_close(s, place, change, length, data + 3, length, sealed, sizeof sealed);
+    size_t total = seal_close(s, &stamp, data + PREFIX, length, sealed, DATAGRAM_MAX);
     if (total == 0) {
         check(length > DATAGRAM_MAX - SEAL_OVERHEAD);
         return;
     }
-    check(total == length + SEAL_OVERHEAD && total <= sizeof sealed);
-    check(open_exact(s, sealed, total, opened, &got) ==
-          (length > 0 ? REJECT_NONE : REJECT_MALFORMED));
-    check(length == 0 || (got == length && memcmp(opened, data + 3, length) == 0));
-    check(open_exact(s, sealed, place % total, opened, &got) != REJECT_NONE);
+    check(total == length + SEAL_OVERHEAD && total <= DATAGRAM_MAX);
+    check(opens(s, sealed, total, &as, opened, &got) == (length > 0));
+    check(length == 0 || (got == length && memcmp(opened, data + PREFIX, length) == 0 &&
+                          as.version == stamp.version && as.type == stamp.type));
+    check(!opens_at_all(s, sealed, place % total));
+    sealed[total] = change;
+    check(!opens_at_all(s, sealed, total + 1));
+    seal_init(&other, "fuzz", other_key);
+    check(!opens_at_all(&other, sealed, total));
+    seal_init(&other, "other", key);
+    check(!opens_at_all(&other, sealed, total));
     sealed[place % total] ^= change;
-    check(open_exact(s, sealed, total, opened, &got) != REJECT_NONE);
+    check(!opens_at_all(s, sealed, total));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint8_t key[KEY_BYTES] = "no input knows this key ......";
-    uint8_t opened[DATAGRAM_MAX];
-    size_t got = 0;
     struct seal s;
 
+    if (size > 4096)
+        return 0;
     seal_init(&s, "fuzz", key);
-    check(size == 0 || open_exact(&s, data, size, opened, &got) != REJECT_NONE);
-    if (size >= 3)
+    check(size == 0 || !opens_at_all(&s, data, size));
+    if (size >= PREFIX)
         sealed_check(&s, data, size);
     return 0;
 }

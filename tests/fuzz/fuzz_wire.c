@@ -1,9 +1,12 @@
 /*
  * Any bytes as the inside of a datagram: no access past the end, and what is
- * accepted keeps every limit that the core relies on and is written as it was
- * read. Ages alone have several spellings; written once, they keep theirs.
+ * accepted keeps every limit that the core relies on, has the length that is
+ * reckoned with, and is read again as it was written. Ages alone have several
+ * spellings, and sections come in any order or are not known; written once, they
+ * keep their form.
+ *
+ * Input: the version (1), the bytes.
  */
-#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,7 +15,7 @@
 #include "ipclusterd/buf.h"
 #include "ipclusterd/wire.h"
 
-enum { ROOM = 65536, AGES_AT = 12, AGES_BYTES = 4 };
+enum { ROOM = 65536, AGES_AT = 12 }; /* in an acknowledgement */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,6 +23,16 @@ static void check(bool holds)
 {
     if (!holds)
         abort();
+}
+
+static void voters_check(const struct voters_word *w)
+{
+    check(w->count <= MEMBERS_MAX);
+    check(w->last.kind < CHANGE_MAX && w->change.kind < CHANGE_MAX);
+    check(w->last.kind != CHANGE_NONE || w->last.member == 0);
+    check(w->change.kind != CHANGE_NONE || w->change.member == 0);
+    for (size_t i = 1; i < w->count; i++)
+        check(w->id[i - 1] < w->id[i]);
 }
 
 static void limits_check(const struct heartbeat *h)
@@ -39,9 +52,23 @@ static void limits_check(const struct heartbeat *h)
         check(name_valid(e->name) && e->standing < STANDING_MAX && e->weight <= WEIGHT_MAX);
         check((e->flags & ~HEARTBEAT_KNOWN) == 0);
     }
+    check(h->deafs <= DEAF_MAX && h->holds <= MEMBERS_MAX && h->parts <= CONFIG_PARTS);
+    check(h->clock_ms >= 0);
+    voters_check(&h->voters);
 }
 
-/* Bytes of the encoding but those of the ages. */
+/* What a sender reckons with when it fills a datagram. */
+static size_t bytes_reckoned(const struct heartbeat *h)
+{
+    size_t bytes = heartbeat_base_bytes(h->name, h->buckets) + heartbeat_sections_bytes(h);
+
+    bytes += h->acks * HEARTBEAT_ACK_BYTES;
+    for (size_t i = 0; i < h->entries; i++)
+        bytes += heartbeat_entry_bytes(h->entry[i].name);
+    return bytes;
+}
+
+/* Bytes of the first version but those of the ages. */
 static bool same_but_ages(const struct heartbeat *h, const uint8_t *a, const uint8_t *b,
                           size_t length)
 {
@@ -54,21 +81,49 @@ static bool same_but_ages(const struct heartbeat *h, const uint8_t *a, const uin
     return memcmp(a + at, b + at, length - at) == 0;
 }
 
+/* Ages keep their value, but for those longer than any that can be written. */
+static void ages_compare(struct heartbeat *was, const struct heartbeat *is)
+{
+    usec longest = age_unpack(age_pack(INT64_MAX / 4));
+
+    for (size_t i = 0; i < is->acks; i++) {
+        check(was->ack[i].age == is->ack[i].age || is->ack[i].age == longest);
+        check(was->ack[i].proof == is->ack[i].proof || is->ack[i].proof == longest);
+        was->ack[i].age = is->ack[i].age;
+        was->ack[i].proof = is->ack[i].proof;
+    }
+}
+
+/* Into zeroed memory, so that two can be compared as bytes. */
+static bool read_clean(struct heartbeat *h, uint8_t version, const uint8_t *data, size_t length)
+{
+    memset(h, 0, sizeof *h);
+    return heartbeat_read(h, version, data, length) == 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct heartbeat first, second;
     static uint8_t written[ROOM], again[ROOM];
-    static_assert(AGES_AT + AGES_BYTES == HEARTBEAT_ACK_BYTES, "ages end an acknowledgement");
 
-    if (size > ROOM || heartbeat_read(&first, data, size) != 0)
+    if (size < 1 || size > ROOM)
         return 0;
+    uint8_t version = data[0] % 2 == 0 ? WIRE_VERSION_FIRST : WIRE_VERSION_LAST;
+    data++;
+    size--;
+    if (heartbeat_read(&first, version, data, size) != 0)
+        return 0;
+    check(read_clean(&first, version, data, size) && first.version == version);
     limits_check(&first);
-    check(heartbeat_write(&first, written, size) == size);
-    check(heartbeat_write(&first, again, size - 1) == 0);
-    check(same_but_ages(&first, data, written, size));
-    check(heartbeat_read(&second, written, size) == 0);
-    limits_check(&second);
-    check(heartbeat_write(&second, again, sizeof again) == size);
-    check(memcmp(written, again, size) == 0);
+    size_t length = heartbeat_write(&first, written, sizeof written);
+    check(length > 0 && length <= size && length == bytes_reckoned(&first));
+    check(heartbeat_write(&first, again, length - 1) == 0);
+    check(version != WIRE_VERSION_FIRST ||
+          (length == size && same_but_ages(&first, data, written, size)));
+    check(read_clean(&second, version, written, length));
+    ages_compare(&first, &second);
+    check(memcmp(&first, &second, sizeof first) == 0);
+    check(heartbeat_write(&second, again, sizeof again) == length);
+    check(memcmp(written, again, length) == 0);
     return 0;
 }

@@ -92,6 +92,9 @@ static void host_act(struct world *w, unsigned i, const struct action *a)
     case ACTION_COUNT:
         world_later(w, rng_between(&w->rng, 50, 2000), &count);
         break;
+    case ACTION_STORE: /* only under a quorum */
+        check_fail(w, CHECK_CONTRACT, "node%02u wants something kept", i);
+        break;
     case ACTION_NOTE:
         host_note(w, i, &a->note);
         break;

@@ -65,6 +65,7 @@ static struct status_member *member_fill(struct status *s, size_t i, const char 
     m->healthy = true;
     m->weight = 100;
     m->incarnation = (uint32_t)(i + 3);
+    m->version = 2;
     return m;
 }
 
@@ -138,8 +139,14 @@ static void canned_fill(struct canned *c, const char *socket, const char *group)
     c->status.unowned = 40 * USEC_PER_MS;
     c->status.rejected[REJECT_FORGED] = 7;
     c->status.rejected[REJECT_VERSION] = 1;
+    c->status.quorum.have = true;
+    c->status.witness_answers = true;
+    c->status.key = 0x0123456789abcdef;
+    c->status.wakeup.mean = 52;
+    c->status.wakeup.worst = 1234;
     members_fill(&c->status);
     buckets_fill(&c->status);
+    c->events = 3;
 
     c->counts.vip[0] = 1200;
     c->counts.vip[2] = 34;
@@ -178,7 +185,42 @@ static const struct ctl_view *canned_view(void *arg)
 
     c->views++;
     drain_step(c);
+    if (c->forgets_in > 0 && --c->forgets_in == 0)
+        c->status.members = 2;
     return &c->view;
+}
+
+/* Event number `i`: one second after the other, the first in 2001. */
+static void event_tell(const struct canned *c, uint64_t i, ctl_event_fn take, void *context)
+{
+    struct note note = {.kind = NOTE_MEMBER_DEAD, .number = (int64_t)i, .other = -1};
+    char text[64];
+
+    snprintf(text, sizeof text, "event number %u", (unsigned)i);
+    snprintf(note.member, sizeof note.member, "%s", i % 2 == 0 ? "" : "web3");
+    take(context, &(struct ctl_event){.id = i,
+                                      .wall = (1000000000 + (int64_t)i) * USEC_PER_S + 45678,
+                                      .kind = i == c->refused ? "voters_refused" : "member_dead",
+                                      .level = i % 10 == 0 ? "error" : "info",
+                                      .text = text,
+                                      .note = &note});
+}
+
+static uint64_t canned_events(void *arg, uint64_t since, ctl_event_fn take, void *context)
+{
+    struct canned *c = arg;
+    uint64_t first;
+
+    if (c->dies_in > 0 && --c->dies_in == 0)
+        _exit(0);
+    if (c->anew_in > 0 && --c->anew_in == 0)
+        c->events = 2;
+    if (c->events_in > 0 && --c->events_in == 0)
+        c->events++;
+    first = c->events > 1000 ? c->events - 1000 : 0;
+    for (uint64_t i = since > first ? since : first; i < c->events; i++)
+        event_tell(c, i + 1, take, context);
+    return c->events;
 }
 
 static int canned_answer(struct canned *c, char *why)
@@ -189,8 +231,11 @@ static int canned_answer(struct canned *c, char *why)
 
 static int canned_control(void *arg, enum control_verb verb, const char *member, char *why)
 {
-    static const char *const name[CONTROL_MAX] = {
-        [CONTROL_DRAIN] = "drain", [CONTROL_UNDRAIN] = "undrain", [CONTROL_FORGET] = "forget"};
+    static const char *const name[CONTROL_MAX] = {[CONTROL_DRAIN] = "drain",
+                                                  [CONTROL_UNDRAIN] = "undrain",
+                                                  [CONTROL_FORGET] = "forget",
+                                                  [CONTROL_RELEASE] = "release",
+                                                  [CONTROL_REKEY] = "rekey"};
     struct canned *c = arg;
 
     snprintf(c->asked, sizeof c->asked, "%s %s", name[verb], member != NULL ? member : "(self)");
@@ -223,6 +268,7 @@ static int canned_rules(void *arg, struct evbuffer *out, char *why)
 
 const struct ctl_ops canned_ops = {
     .view = canned_view,
+    .events = canned_events,
     .control = canned_control,
     .leave = canned_leave,
     .reload = canned_reload,

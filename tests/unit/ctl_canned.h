@@ -20,8 +20,16 @@ struct canned {
     int result;
     const char *why;
     char asked[128];
-    unsigned views;     /* pages made */
-    unsigned drains_in; /* views until web1 has drained; 0: not draining */
+    unsigned views;      /* pages made */
+    unsigned drains_in;  /* views until web1 has drained; 0: not draining */
+    unsigned forgets_in; /* views until web3 is forgotten, by a majority; 0: never */
+
+    /* Events 1..events, of which the last 1000 are kept; every tenth is an error,
+     * and number `refused` tells that web3 is not forgotten. By so many looks at the
+     * list, from now on: one more comes; the list begins anew, with two; the daemon
+     * dies. 0: never. */
+    uint64_t events, refused;
+    unsigned events_in, anew_in, dies_in;
 };
 
 extern const struct ctl_ops canned_ops;

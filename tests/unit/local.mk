@@ -14,15 +14,18 @@ noinst_HEADERS += \
 	%D%/nft_lab.h \
 	%D%/nft_made.h \
 	%D%/rig.h \
-	%D%/vipset_host.h
+	%D%/vipset_host.h \
+	%D%/wire_golden.h
 
 # What reads a configuration.
 conf_sources = \
 	src/io/conf.c \
 	src/io/conf_check.c \
+	src/io/conf_digest.c \
 	src/io/conf_keyfile.c \
 	src/io/conf_schema.c \
 	src/io/conf_source.c \
+	src/io/conf_types.c \
 	src/io/conf_value.c
 
 # Prints the schema of the configuration, for check_conf_man.sh.
@@ -30,6 +33,7 @@ check_PROGRAMS += %D%/conf_dump
 tests_unit_conf_dump_SOURCES = \
 	%D%/conf_dump.c \
 	src/io/conf_schema.c \
+	src/io/conf_types.c \
 	src/io/conf_value.c
 tests_unit_conf_dump_LDADD = $(io_LIBS)
 
@@ -48,28 +52,28 @@ tests_unit_test_conf_SOURCES = \
 	%D%/test_conf.c \
 	$(conf_sources) \
 	%D%/conf_told.c
-tests_unit_test_conf_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+tests_unit_test_conf_LDADD = libcore.a $(CMOCKA_LIBS) $(io_LIBS)
 
 unit_tests += %D%/test_conf_faults
 tests_unit_test_conf_faults_SOURCES = \
 	%D%/test_conf_faults.c \
 	$(conf_sources) \
 	%D%/conf_told.c
-tests_unit_test_conf_faults_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+tests_unit_test_conf_faults_LDADD = libcore.a $(CMOCKA_LIBS) $(io_LIBS)
 
 unit_tests += %D%/test_conf_file
 tests_unit_test_conf_file_SOURCES = \
 	%D%/test_conf_file.c \
 	$(conf_sources) \
 	%D%/conf_told.c
-tests_unit_test_conf_file_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+tests_unit_test_conf_file_LDADD = libcore.a $(CMOCKA_LIBS) $(io_LIBS)
 
 unit_tests += %D%/test_conf_members
 tests_unit_test_conf_members_SOURCES = \
 	%D%/test_conf_members.c \
 	$(conf_sources) \
 	%D%/conf_told.c
-tests_unit_test_conf_members_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+tests_unit_test_conf_members_LDADD = libcore.a $(CMOCKA_LIBS) $(io_LIBS)
 
 unit_tests += %D%/test_conf_value
 tests_unit_test_conf_value_SOURCES = \
@@ -94,6 +98,7 @@ tests_unit_test_notes_SOURCES = \
 	%D%/test_notes.c \
 	src/daemon_notes.c \
 	src/loop.c \
+	src/io/conf_value.c \
 	src/io/log.c \
 	src/io/notify.c
 tests_unit_test_notes_LDADD = libcore.a $(CMOCKA_LIBS) $(io_LIBS)
@@ -125,6 +130,12 @@ tests_unit_test_bucket_SOURCES = \
 	src/core/plan.c
 tests_unit_test_bucket_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
+unit_tests += %D%/test_flap
+tests_unit_test_flap_SOURCES = \
+	%D%/test_flap.c \
+	src/core/flap.c
+tests_unit_test_flap_LDADD = $(CMOCKA_LIBS) $(core_LIBS) -lm
+
 unit_tests += %D%/test_rtnl
 tests_unit_test_rtnl_SOURCES = \
 	%D%/test_rtnl.c \
@@ -138,6 +149,39 @@ tests_unit_test_rtnl_SOURCES = \
 tests_unit_test_rtnl_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 tests_unit_test_rtnl_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=netlink_ask
 
+# The format of heartbeats.
+wire_sources = \
+	src/core/buf.c \
+	src/core/seal.c \
+	src/core/voters.c \
+	src/core/voters_word.c \
+	src/core/wire.c \
+	src/core/wire_sections.c
+
+# A node, and the rig that it is put on.
+node_sources = \
+	$(wire_sources) \
+	src/core/assign.c \
+	src/core/bucket.c \
+	src/core/flap.c \
+	src/core/member.c \
+	src/core/node.c \
+	src/core/node_boot.c \
+	src/core/node_flap.c \
+	src/core/node_gossip.c \
+	src/core/node_hear.c \
+	src/core/node_keys.c \
+	src/core/node_quorum.c \
+	src/core/node_relay.c \
+	src/core/node_say.c \
+	src/core/node_serve.c \
+	src/core/node_stranger.c \
+	src/core/node_view.c \
+	src/core/plan.c \
+	src/core/roster.c \
+	src/core/status.c \
+	%D%/rig.c
+
 unit_tests += %D%/test_seal
 tests_unit_test_seal_SOURCES = \
 	%D%/test_seal.c \
@@ -148,10 +192,20 @@ tests_unit_test_seal_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 unit_tests += %D%/test_wire
 tests_unit_test_wire_SOURCES = \
 	%D%/test_wire.c \
-	src/core/buf.c \
-	src/core/seal.c \
-	src/core/wire.c
+	$(wire_sources)
 tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_wire_sections
+tests_unit_test_wire_sections_SOURCES = \
+	%D%/test_wire_sections.c \
+	$(wire_sources)
+tests_unit_test_wire_sections_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_wire_golden
+tests_unit_test_wire_golden_SOURCES = \
+	%D%/test_wire_golden.c \
+	$(wire_sources)
+tests_unit_test_wire_golden_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
 unit_tests += %D%/test_buf
 tests_unit_test_buf_SOURCES = \
@@ -159,25 +213,21 @@ tests_unit_test_buf_SOURCES = \
 	src/core/buf.c
 tests_unit_test_buf_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
-unit_tests += %D%/test_node
-tests_unit_test_node_SOURCES = \
-	%D%/test_node.c \
-	src/core/assign.c \
-	src/core/bucket.c \
+unit_tests += %D%/test_voters
+tests_unit_test_voters_SOURCES = \
+	%D%/test_voters.c \
 	src/core/buf.c \
-	src/core/member.c \
-	src/core/node.c \
-	src/core/node_hear.c \
-	src/core/node_say.c \
-	src/core/node_serve.c \
-	src/core/node_view.c \
-	src/core/plan.c \
-	src/core/roster.c \
-	src/core/seal.c \
-	src/core/status.c \
-	src/core/wire.c \
-	%D%/rig.c
-tests_unit_test_node_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+	src/core/voters.c \
+	src/core/voters_word.c
+tests_unit_test_voters_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_voters_world
+tests_unit_test_voters_world_SOURCES = \
+	%D%/test_voters_world.c \
+	src/core/buf.c \
+	src/core/voters.c \
+	src/core/voters_word.c
+tests_unit_test_voters_world_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
 unit_tests += %D%/test_conntrack
 tests_unit_test_conntrack_SOURCES = \
@@ -189,14 +239,39 @@ tests_unit_test_conntrack_SOURCES = \
 	%D%/netlab.c
 tests_unit_test_conntrack_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
-unit_tests += %D%/test_udp
-tests_unit_test_udp_SOURCES = \
-	%D%/test_udp.c \
+udp_sources = \
+	src/core/buf.c \
+	src/core/seal.c \
 	src/io/conf_value.c \
 	src/io/log.c \
 	src/io/udp.c \
+	src/io/udp_filter.c \
+	src/io/udp_intake.c \
 	%D%/netlab.c
+unit_tests += %D%/test_privilege
+tests_unit_test_privilege_SOURCES = \
+	%D%/test_privilege.c \
+	src/io/privilege.c
+tests_unit_test_privilege_LDADD = $(CMOCKA_LIBS) $(CAPNG_LIBS)
+
+unit_tests += %D%/test_udp
+tests_unit_test_udp_SOURCES = \
+	%D%/test_udp.c \
+	$(udp_sources)
 tests_unit_test_udp_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+unit_tests += %D%/test_udp_flood
+tests_unit_test_udp_flood_SOURCES = \
+	%D%/test_udp_flood.c \
+	$(udp_sources)
+tests_unit_test_udp_flood_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_witness
+tests_unit_test_witness_SOURCES = \
+	%D%/test_witness.c \
+	src/io/conf_value.c \
+	src/io/witness.c \
+	%D%/netlab.c
+tests_unit_test_witness_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
 # What a vipset on the host that the tests share needs.
 vipset_sources = \
@@ -287,7 +362,10 @@ ctl_sources = \
 	src/io/conf_value.c \
 	src/io/ctl.c \
 	src/io/ctl_connections.c \
+	src/io/ctl_figures.c \
 	src/io/ctl_json.c \
+	src/io/ctl_json_status.c \
+	src/io/ctl_metrics.c \
 	src/io/ctl_request.c \
 	src/io/ctl_socket.c \
 	src/io/log.c
@@ -308,6 +386,35 @@ tests_unit_test_ctl_limits_SOURCES = \
 	%D%/ctl_client.c
 tests_unit_test_ctl_limits_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
+unit_tests += %D%/test_ctl_pages
+tests_unit_test_ctl_pages_SOURCES = \
+	%D%/test_ctl_pages.c \
+	$(ctl_sources) \
+	%D%/ctl_canned.c \
+	%D%/ctl_client.c
+tests_unit_test_ctl_pages_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_ctl_metrics
+tests_unit_test_ctl_metrics_SOURCES = \
+	%D%/test_ctl_metrics.c \
+	$(ctl_sources) \
+	%D%/ctl_canned.c \
+	%D%/ctl_client.c
+tests_unit_test_ctl_metrics_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+# node_status() is the test's.
+unit_tests += %D%/test_ctl_daemon
+tests_unit_test_ctl_daemon_SOURCES = \
+	%D%/test_ctl_daemon.c \
+	src/daemon_control.c \
+	src/daemon_notes.c \
+	src/loop.c \
+	src/io/conf_value.c \
+	src/io/log.c \
+	src/io/notify.c
+tests_unit_test_ctl_daemon_LDADD = libcore.a $(CMOCKA_LIBS) $(io_LIBS)
+tests_unit_test_ctl_daemon_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=node_status
+
 unit_tests += %D%/test_clusterctl
 tests_unit_test_clusterctl_SOURCES = \
 	%D%/test_clusterctl.c \
@@ -316,83 +423,97 @@ tests_unit_test_clusterctl_SOURCES = \
 	%D%/ctl_canned.c
 tests_unit_test_clusterctl_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
-unit_tests += %D%/test_hear
-tests_unit_test_hear_SOURCES = \
-	%D%/test_hear.c \
-	src/core/assign.c \
-	src/core/bucket.c \
-	src/core/buf.c \
-	src/core/member.c \
-	src/core/node.c \
-	src/core/node_hear.c \
-	src/core/node_say.c \
-	src/core/node_serve.c \
-	src/core/node_view.c \
-	src/core/plan.c \
-	src/core/roster.c \
-	src/core/seal.c \
-	src/core/status.c \
-	src/core/wire.c \
-	%D%/rig.c
-tests_unit_test_hear_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+unit_tests += %D%/test_clusterctl_members
+tests_unit_test_clusterctl_members_SOURCES = \
+	%D%/test_clusterctl_members.c \
+	$(ctl_sources) \
+	%D%/clusterctl_run.c \
+	%D%/ctl_canned.c
+tests_unit_test_clusterctl_members_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
 unit_tests += %D%/test_member
 tests_unit_test_member_SOURCES = \
 	%D%/test_member.c \
+	$(wire_sources) \
 	src/core/assign.c \
-	src/core/buf.c \
-	src/core/member.c \
-	src/core/seal.c \
-	src/core/wire.c
+	src/core/member.c
 tests_unit_test_member_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
 unit_tests += %D%/test_roster
 tests_unit_test_roster_SOURCES = \
 	%D%/test_roster.c \
+	$(wire_sources) \
 	src/core/assign.c \
-	src/core/buf.c \
 	src/core/member.c \
-	src/core/roster.c \
-	src/core/seal.c \
-	src/core/wire.c
+	src/core/roster.c
 tests_unit_test_roster_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
-unit_tests += %D%/test_hearsay
-tests_unit_test_hearsay_SOURCES = \
-	%D%/test_hearsay.c \
-	src/core/assign.c \
-	src/core/bucket.c \
-	src/core/buf.c \
-	src/core/member.c \
-	src/core/node.c \
-	src/core/node_hear.c \
-	src/core/node_say.c \
-	src/core/node_serve.c \
-	src/core/node_view.c \
-	src/core/plan.c \
-	src/core/roster.c \
-	src/core/seal.c \
-	src/core/status.c \
-	src/core/wire.c \
-	%D%/rig.c
-tests_unit_test_hearsay_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+unit_tests += %D%/test_held
+tests_unit_test_held_SOURCES = \
+	%D%/test_held.c \
+	$(node_sources)
+tests_unit_test_held_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_relay
+tests_unit_test_relay_SOURCES = \
+	%D%/test_relay.c \
+	$(node_sources)
+tests_unit_test_relay_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_version
+tests_unit_test_version_SOURCES = \
+	%D%/test_version.c \
+	$(node_sources)
+tests_unit_test_version_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_keys
+tests_unit_test_keys_SOURCES = \
+	%D%/test_keys.c \
+	$(node_sources)
+tests_unit_test_keys_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_namesake
+tests_unit_test_namesake_SOURCES = \
+	%D%/test_namesake.c \
+	$(node_sources)
+tests_unit_test_namesake_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_outside
+tests_unit_test_outside_SOURCES = \
+	%D%/test_outside.c \
+	$(node_sources)
+tests_unit_test_outside_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_quorum
+tests_unit_test_quorum_SOURCES = \
+	%D%/test_quorum.c \
+	$(node_sources)
+tests_unit_test_quorum_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_founding
+tests_unit_test_founding_SOURCES = \
+	%D%/test_founding.c \
+	$(node_sources)
+tests_unit_test_founding_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_admission
+tests_unit_test_admission_SOURCES = \
+	%D%/test_admission.c \
+	$(node_sources)
+tests_unit_test_admission_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_node
+tests_unit_test_node_SOURCES = %D%/test_node.c $(node_sources)
+tests_unit_test_node_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
 unit_tests += %D%/test_node_edges
-tests_unit_test_node_edges_SOURCES = \
-	%D%/test_node_edges.c \
-	src/core/assign.c \
-	src/core/bucket.c \
-	src/core/buf.c \
-	src/core/member.c \
-	src/core/node.c \
-	src/core/node_hear.c \
-	src/core/node_say.c \
-	src/core/node_serve.c \
-	src/core/node_view.c \
-	src/core/plan.c \
-	src/core/roster.c \
-	src/core/seal.c \
-	src/core/status.c \
-	src/core/wire.c \
-	%D%/rig.c
+tests_unit_test_node_edges_SOURCES = %D%/test_node_edges.c $(node_sources)
 tests_unit_test_node_edges_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_hear
+tests_unit_test_hear_SOURCES = %D%/test_hear.c $(node_sources)
+tests_unit_test_hear_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_hearsay
+tests_unit_test_hearsay_SOURCES = %D%/test_hearsay.c $(node_sources)
+tests_unit_test_hearsay_LDADD = $(CMOCKA_LIBS) $(core_LIBS)

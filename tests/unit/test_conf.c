@@ -30,7 +30,16 @@ static void test_defaults(void **state)
     assert_string_equal(config.cluster, "web");
     assert_string_equal(config.key_file, "/k");
     assert_int_equal(config.buckets, 256);
+    assert_string_equal(config.key_file_next, "");
+    assert_int_equal(config.quorum, QUORUM_NONE);
+    assert_int_equal(config.founders, 0);
+    assert_int_equal(config.witness.family, FAMILY_NONE);
     assert_int_equal(config.forget_after, 24 * 3600 * USEC_PER_S);
+    assert_int_equal(config.flap.penalty, 1000);
+    assert_int_equal(config.flap.suppress, 3000);
+    assert_int_equal(config.flap.reuse, 1000);
+    assert_int_equal(config.flap.half_life, 60 * USEC_PER_S);
+    assert_int_equal(config.flap.max_hold, 600 * USEC_PER_S);
     assert_string_equal(config.node, host);
     assert_int_equal(config.weight, 100);
     assert_int_equal(config.stop_drain, 0);
@@ -61,12 +70,15 @@ static void test_defaults(void **state)
 static void test_all_keys(void **state)
 {
     static const char text[] =
-        "cluster : { name = \"" X63 "\"; key_file = \"/k\"; buckets = 4096; quorum = \"none\";\n"
+        "cluster : { name = \"" X63 "\"; key_file = \"/k\"; key_file_next = \"/n\";\n"
+        " buckets = 4096; quorum = \"majority\"; members = [ \"web1\", \"" X63 "\" ];\n"
         " forget_after = \"2m\"; };\n"
         "node = { name = \"web1\"; weight = 0; stop_drain = \"90s\"; state_dir = \"/tmp/s\"; };\n"
         "heartbeat = { interface = [ \"a\", \"b\" ]; port = 1; group = \"ff05::77\";\n"
         " peers = ( \"192.0.2.5\", \"2001:db8::5\" ); interval = \"20ms\"; dead_after = \"80ms\";\n"
         " lease = \"50ms\"; realtime = false; };\n"
+        "flap = { penalty = 70000; suppress = 140000; reuse = 69999; half_life = \"1s\";\n"
+        " max_hold = \"90s\"; };\n"
         "vips = ( { address = \"2001:db8::1\"; interface = \"b\"; mode = \"interface\";\n"
         "  mac = \"02:bf:00:AA:00:01\"; mask_source_mac = false; select = \"hash\";\n"
         "  affinity = \"address\"; early_drop = false; orphans = \"drop\";\n"
@@ -78,7 +90,17 @@ static void test_all_keys(void **state)
     (void)state;
     assert_int_equal(parse(text), 0);
     assert_string_equal(config.cluster, X63);
+    assert_string_equal(config.key_file_next, "/n");
     assert_int_equal(config.buckets, 4096);
+    assert_int_equal(config.quorum, QUORUM_MAJORITY);
+    assert_int_equal(config.founders, 2);
+    assert_string_equal(config.founder[0], "web1");
+    assert_string_equal(config.founder[1], X63);
+    assert_int_equal(config.flap.penalty, 70000);
+    assert_int_equal(config.flap.suppress, 140000);
+    assert_int_equal(config.flap.reuse, 69999);
+    assert_int_equal(config.flap.half_life, USEC_PER_S);
+    assert_int_equal(config.flap.max_hold, 90 * USEC_PER_S);
     assert_int_equal(config.forget_after, 120 * USEC_PER_S);
     assert_string_equal(config.node, "web1");
     assert_int_equal(config.weight, 0);
@@ -99,6 +121,13 @@ static void test_all_keys(void **state)
     assert_int_equal(config.vip[0].orphans, ORPHANS_DROP);
     assert_int_equal(config.vip[0].orphan_after, 0);
     assert_string_equal(config.control_group, "");
+
+    assert_int_equal(parse(CLUSTER_WITH("witness = \"2001:db8::fe\"; quorum = \"none\";")), 0);
+    assert_string_equal(address_text(&config.witness, address, sizeof(address)), "2001:db8::fe");
+    assert_int_equal(parse(CLUSTER_WITH("quorum = \"majority\"; members = \"one\";")), 0);
+    assert_int_equal(config.founders, 1);
+    assert_int_equal(parse(CLUSTER_WITH("quorum = \"majority\";")), 0);
+    assert_int_equal(config.founders, 0);
 
     /* Peers take the place of the default group; the lease follows dead_after. */
     assert_int_equal(parse(BEAT_WITH("peers = \"192.0.2.5\"; dead_after = \"4s\";")), 0);
@@ -172,7 +201,7 @@ static void test_limits(void **state)
             tested++;
         }
     }
-    assert_true(tested >= 30);
+    assert_true(tested >= 48);
 }
 
 /* As many as fit, and one more. */
@@ -198,8 +227,19 @@ static void test_counts(void **state)
         snprintf(text + n, sizeof(text) - (size_t)n, "]; };");
         assert_int_equal(parse(text), more);
         assert_true(more == 0 || told_has("heartbeat.peers[256]: more than 256 peers"));
+        assert_true(more > 0 || config.peers == PEERS_MAX);
+
+        n = snprintf(text, sizeof(text),
+                     "cluster = { name = \"web\"; key_file = \"/k\"; quorum = \"majority\"; "
+                     "members = [");
+        for (int i = 0; i < MEMBERS_MAX + more; i++)
+            n += snprintf(text + n, sizeof(text) - (size_t)n, "%s\"node%d\"", i > 0 ? "," : "", i);
+        snprintf(text + n, sizeof(text) - (size_t)n, "]; };" BEAT);
+        assert_int_equal(parse(text), more);
+        assert_true(more == 0 || told_has("cluster.members[256]: more than 256 nodes"));
+        assert_int_equal(config.founders, MEMBERS_MAX);
+        assert_string_equal(config.founder[255], "node255");
     }
-    assert_int_equal(config.peers, PEERS_MAX);
 }
 
 /* A text full of faults: they are counted, but not told without end. */

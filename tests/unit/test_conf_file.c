@@ -65,7 +65,8 @@ static int directory_make(void **state)
 
 static int directory_remove(void **state)
 {
-    static const char *const names[] = {"conf", "key", "inc", "inc2", "big", "pipe", "empty"};
+    static const char *const names[] = {"conf", "key", "next", "inc",
+                                        "inc2", "big", "pipe", "empty"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -127,6 +128,74 @@ static void test_key_file(void **state)
     assert_int_equal(told.count, 0);
     assert_int_equal(noted.count, 1);
     assert_non_null(strstr(noted.text[0], "conf:2: cluster.key_file: note: "));
+}
+
+#define OTHER64 "AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+#define ZERO64 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+/* A check of "conf", which must have no fault; the notes. */
+static size_t checked(void)
+{
+    told.count = noted.count = 0;
+    assert_int_equal(conf_check(file_path("conf"), told_add, note_add, &told), 0);
+    assert_int_equal(told.count, 0);
+    return noted.count;
+}
+
+static void test_next_key_file(void **state)
+{
+    static const uint8_t none[KEY_BYTES];
+    char text[512];
+
+    (void)state;
+    snprintf(text, sizeof(text),
+             "cluster = { name = \"web\"; key_file = \"%s\";\n key_file_next = \"%s\"; };\n" BEAT,
+             file_path("key"), file_path("next"));
+    text_write("conf", text);
+    file_write("key", KEY64, strlen(KEY64), 0600);
+
+    /* Missing: as the key itself. */
+    assert_int_equal(load("conf"), 1);
+    assert_true(told_has("conf:2: cluster.key_file_next: cannot read \""));
+    assert_true(told_has("No such file or directory"));
+    assert_int_equal(checked(), 1);
+    assert_non_null(strstr(noted.text[0], "conf:2: cluster.key_file_next: note: "));
+
+    file_write("next", OTHER64, strlen(OTHER64), 0640);
+    assert_int_equal(load("conf"), 1);
+    assert_true(told_has("cluster.key_file_next: \""));
+    assert_true(told_has("is open to group or others"));
+    file_write("next", "key", 3, 0600);
+    assert_int_equal(load("conf"), 1);
+    assert_true(told_has("is not a key: 32 bytes in base64"));
+    file_write("next", ZERO64, strlen(ZERO64), 0600);
+    assert_int_equal(load("conf"), 1);
+    assert_true(told_has("is not a key: all its bits are 0"));
+
+    file_write("next", OTHER64, strlen(OTHER64), 0600);
+    assert_int_equal(load("conf"), 0);
+    assert_int_equal(config.key[0], 0);
+    assert_int_equal(config.key_next[0], 1);
+    assert_memory_equal(config.key + 1, config.key_next + 1, KEY_BYTES - 1);
+    assert_int_equal(checked(), 0);
+
+    /* A roll-over that is over. */
+    file_write("next", KEY64, strlen(KEY64), 0600);
+    assert_int_equal(load("conf"), 0);
+    assert_memory_equal(config.key, config.key_next, KEY_BYTES);
+    assert_int_equal(checked(), 1);
+    assert_non_null(strstr(noted.text[0], "cluster.key_file_next: note: \""));
+    assert_non_null(strstr(noted.text[0], "the roll-over is over"));
+
+    /* None. */
+    snprintf(text, sizeof(text), "cluster = { name = \"web\"; key_file = \"%s\"; };\n" BEAT,
+             file_path("key"));
+    text_write("conf", text);
+    assert_int_equal(load("conf"), 0);
+    assert_memory_equal(config.key_next, none, KEY_BYTES);
+    file_write("key", ZERO64, strlen(ZERO64), 0600);
+    assert_int_equal(load("conf"), 1);
+    assert_true(told_has("cluster.key_file: \""));
 }
 
 static void test_include(void **state)
@@ -207,9 +276,8 @@ static void test_example(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_key_file),
-        cmocka_unit_test(test_include),
-        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_key_file), cmocka_unit_test(test_next_key_file),
+        cmocka_unit_test(test_include),  cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_example),
     };
 

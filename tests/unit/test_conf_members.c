@@ -12,6 +12,12 @@
 #include <string.h>
 
 #include "conf_told.h"
+#include "ipclusterd/seal.h"
+#include "ipclusterd/wire.h"
+
+#define MAJORITY(s) CLUSTER_WITH("quorum = \"majority\"; " s)
+#define FLAP(s) BASE "flap = { " s " };\n"
+#define VIPS "vips = (" VIP4 ");"
 
 static uint64_t digest_of(const char *text)
 {
@@ -62,6 +68,122 @@ static void test_digest(void **state)
         seen[OTHER - 1]);
 }
 
+/* What only the present version knows. */
+static void test_digest_of_new_keys(void **state)
+{
+    static const char *const same[] = {
+        CLUSTER_WITH("quorum = \"none\"; key_file_next = \"/n\";") VIPS,
+        CLUSTER_WITH("witness = \"192.0.2.254\";") VIPS,
+        FLAP("penalty = 1000; suppress = 3000; reuse = 1000; half_life = \"1m\"; "
+             "max_hold = \"600s\";") VIPS,
+        FLAP("") VIPS,
+    };
+    static const char *const other[] = {
+        MAJORITY("") VIPS,
+        MAJORITY("members = [ \"a\", \"b\" ];") VIPS,
+        MAJORITY("members = [ \"ab\" ];") VIPS,
+        MAJORITY("members = [ \"a\", \"c\" ];") VIPS,
+        FLAP("penalty = 999;") VIPS,
+        FLAP("suppress = 3001;") VIPS,
+        FLAP("reuse = 999;") VIPS,
+        FLAP("half_life = \"61s\";") VIPS,
+        FLAP("max_hold = \"9m\";") VIPS,
+    };
+    enum { SAME = sizeof(same) / sizeof(same[0]), OTHER = sizeof(other) / sizeof(other[0]) };
+    uint64_t digest = digest_of(BASE VIPS), seen[OTHER];
+
+    (void)state;
+    for (size_t i = 0; i < SAME; i++)
+        assert_int_equal(digest_of(same[i]), digest);
+    for (size_t i = 0; i < OTHER; i++) {
+        seen[i] = digest_of(other[i]);
+        assert_int_not_equal(seen[i], digest);
+        for (size_t j = 0; j < i; j++)
+            assert_int_not_equal(seen[i], seen[j]);
+    }
+    assert_int_equal(digest_of(MAJORITY("members = [ \"b\", \"a\" ];") VIPS), seen[1]);
+    /* The same on every architecture, and from version to version. */
+    assert_int_equal(seen[1], UINT64_C(0xa3adaa245490c33f));
+    assert_int_equal(seen[4], UINT64_C(0xd91ed0ff9336d494));
+}
+
+#define PART(p) (1u << PART_##p)
+
+/* Which hashes differ from those of `was`. */
+static unsigned parts_of(const uint32_t was[CONFIG_PARTS])
+{
+    unsigned parts = 0;
+
+    for (unsigned i = 0; i < CONFIG_PARTS; i++) {
+        assert_int_equal(config.part[i] != 0, i < PART_MAX);
+        if (config.part[i] != was[i])
+            parts |= 1u << i;
+    }
+    return parts;
+}
+
+/* A difference is told as what it is, and every one that there can be. */
+static void test_parts(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned parts;
+    } cases[] = {
+        {NODE_WITH("weight = 3;") VIPS, 0},
+        {BASE "vips = ({ address = \"192.0.2.1/24\"; interface = \"other\"; });", 0},
+        {CLUSTER_WITH("buckets = 512;") VIPS, PART(BUCKETS)},
+        {BEAT_WITH("dead_after = \"500ms\"; lease = \"300ms\";") VIPS, PART(TIMING)},
+        {BEAT_WITH("lease = \"299ms\";") VIPS, PART(TIMING)},
+        {BASE, PART(VIPS)},
+        {BASE "vips = (" VIP4 ", { address = \"2001:db8::1\"; interface = \"a\"; });", PART(VIPS)},
+        {BASE "vips = ({ address = \"192.0.2.1/25\"; interface = \"eth0\"; });", PART(VIPS)},
+        {VIP_WITH("mode = \"interface\";"), PART(VIPS)},
+        {VIP_WITH("mac = \"02:bf:c0:00:02:02\";"), PART(VIPS)},
+        {VIP_WITH("select = \"hash\";"), PART(SELECT)},
+        {VIP_WITH("orphans = \"drop\";"), PART(SELECT)},
+        {MAJORITY("") VIPS, PART(QUORUM)},
+        {MAJORITY("members = \"a\";") VIPS, PART(QUORUM)},
+        {FLAP("reuse = 999;") VIPS, PART(FLAP)},
+        {"cluster = { name = \"web\"; key_file = \"/k\"; buckets = 16; quorum = \"majority\"; };"
+         "heartbeat = { interface = \"a\"; dead_after = \"4s\"; };"
+         "vips = ({ address = \"192.0.2.9\"; interface = \"a\"; select = \"hash\"; });"
+         "flap = { penalty = 1; };",
+         PART(BUCKETS) | PART(TIMING) | PART(VIPS) | PART(SELECT) | PART(QUORUM) | PART(FLAP)},
+    };
+    uint64_t digest = digest_of(BASE VIPS);
+    struct config was = config;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(digest_of(cases[i].text) != digest, cases[i].parts != 0);
+        if (parts_of(was.part) != cases[i].parts)
+            fail_msg("case %zu: 0x%x, not 0x%x", i, parts_of(was.part), cases[i].parts);
+    }
+    /* Two VIPs that change places in select are no other VIPs. */
+    digest =
+        digest_of(BASE "vips = ({ address = \"192.0.2.1\"; interface = \"a\"; "
+                       "select = \"hash\"; }, { address = \"192.0.2.2\"; interface = \"a\"; });");
+    was = config;
+    assert_int_not_equal(
+        digest,
+        digest_of(BASE "vips = ({ address = \"192.0.2.1\"; interface = \"a\"; }, "
+                       "{ address = \"192.0.2.2\"; interface = \"a\"; select = \"hash\"; });"));
+    assert_int_equal(parts_of(was.part), PART(SELECT));
+}
+
+static void test_part_names(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < PART_MAX; i++) {
+        assert_non_null(conf_part_name((enum config_part)i));
+        assert_non_null(conf_part_keys((enum config_part)i));
+        for (unsigned j = 0; j < i; j++)
+            assert_string_not_equal(conf_part_name((enum config_part)i),
+                                    conf_part_name((enum config_part)j));
+    }
+    assert_string_equal(conf_part_name(PART_TIMING), "timing");
+}
+
 static void test_reload(void **state)
 {
     static const char *const possible[] = {
@@ -71,6 +193,9 @@ static void test_reload(void **state)
         CLUSTER_WITH("forget_after = \"2h\";") "node = { name = \"a\"; };",
         CLUSTER "heartbeat = { interface = [ \"eth0\", \"eth1\" ]; port = 5; };"
                 "node = { name = \"a\"; };",
+        CLUSTER_WITH(
+            "key_file_next = \"/n\"; witness = \"192.0.2.254\";") "node = { name = \"a\"; }; flap "
+                                                                  "= { penalty = 0; };",
         BEAT_WITH("group = \"239.0.0.1\"; peers = \"192.0.2.7\";") "node = { name = \"a\"; };",
     };
     static const struct {
@@ -78,6 +203,7 @@ static void test_reload(void **state)
     } refused[] = {
         {"cluster = { name = \"w\"; key_file = \"/k\"; };" BEAT, "cluster.name"},
         {CLUSTER_WITH("buckets = 512;"), "cluster.buckets"},
+        {MAJORITY(""), "cluster.quorum"},
         {NODE_WITH("name = \"b\";"), "node.name"},
         {NODE_WITH("state_dir = \"/s\";"), "node.state_dir"},
         {BEAT_WITH("realtime = false;"), "heartbeat.realtime"},
@@ -104,9 +230,80 @@ static void test_reload(void **state)
         assert_non_null(obstacle);
         assert_non_null(strstr(obstacle, refused[i].names));
     }
-    config = was;
-    config.key[31] ^= 1;
-    assert_non_null(strstr(conf_reload_obstacle(&was, &config), "cluster.key_file"));
+}
+
+static void test_reload_of_founders(void **state)
+{
+    static const char *const texts[] = {
+        MAJORITY("members = [ \"a\", \"c\" ];"),
+        MAJORITY("members = [ \"a\" ];"),
+        MAJORITY("members = [ \"a\", \"b\", \"c\" ];"),
+        MAJORITY(""),
+    };
+    struct config was;
+
+    (void)state;
+    assert_int_equal(parse(MAJORITY("members = [ \"a\", \"b\" ];")), 0);
+    was = config;
+    assert_int_equal(parse(MAJORITY("members = [ \"b\", \"a\" ];")), 0);
+    assert_null(conf_reload_obstacle(&was, &config));
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        assert_int_equal(parse(texts[i]), 0);
+        assert_non_null(strstr(conf_reload_obstacle(&was, &config), "cluster.members"));
+    }
+}
+
+/* Keys by letter: '-' none. `was` and `is` are key and next key. */
+static void keys_set(struct config *c, const char *keys)
+{
+    memset(c->key, keys[0], KEY_BYTES);
+    memset(c->key_next, keys[1] == '-' ? 0 : keys[1], KEY_BYTES);
+}
+
+static void test_reload_of_keys(void **state)
+{
+    static const struct {
+        const char *was, *is, *used; /* by the members */
+        bool refused, lost;
+    } cases[] = {
+        {"A-", "A-", "A", false, false}, /* nothing */
+        {"A-", "AB", "A", false, false}, /* a roll-over begins */
+        {"AB", "A-", "A", false, false}, /* it is called off */
+        {"AB", "AC", "A", false, false}, /* another next key */
+        {"AB", "B-", "B", false, false}, /* it ends */
+        {"AB", "BC", "B", false, false}, /* and the next begins */
+        {"AB", "BA", "A", false, false}, /* turned round: both stay known */
+        {"AB", "BB", "B", false, false}, /* over, and not tidied up */
+        {"A-", "B-", "A", true, true},   /* never told before */
+        {"A-", "BA", "A", true, false},  /* not in this order */
+        {"AB", "C-", "B", true, true},   {"AB", "B-", "A", false, true}, /* too early */
+        {"AB", "A-", "B", false, true},                                  /* too late */
+        {"AB", "AC", "B", false, true},
+    };
+    struct config was;
+
+    (void)state;
+    assert_int_equal(parse(BASE), 0);
+    was = config;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint8_t used[KEY_BYTES];
+        const char *refused, *lost;
+
+        keys_set(&was, cases[i].was);
+        keys_set(&config, cases[i].is);
+        memset(used, cases[i].used[0], sizeof(used));
+        refused = conf_reload_obstacle(&was, &config);
+        lost = conf_key_obstacle(&config, seal_key_hash(used));
+        if ((refused != NULL) != cases[i].refused || (lost != NULL) != cases[i].lost)
+            fail_msg("%s to %s: %s; %s", cases[i].was, cases[i].is, refused ? refused : "possible",
+                     lost ? lost : "kept");
+        assert_true(refused == NULL || strstr(refused, "cluster.key_file_next on every node"));
+        assert_true(lost == NULL || strstr(lost, "neither cluster.key_file nor"));
+    }
+    /* No next key is not the key of zeroes. */
+    keys_set(&was, "A-");
+    memset(config.key, 0, KEY_BYTES);
+    assert_non_null(conf_reload_obstacle(&was, &config));
 }
 
 static void test_node(void **state)
@@ -135,14 +332,35 @@ static void test_node(void **state)
     assert_int_equal(n.forget_after, config.forget_after);
     assert_int_equal(n.config_digest, config.digest);
     assert_int_equal(n.address.family, FAMILY_NONE);
+    assert_int_equal(n.quorum, QUORUM_NONE);
+    assert_int_equal(n.founders, 0);
+    assert_false(n.witness);
+    assert_int_equal(n.key_next[0], 0);
+    assert_int_equal(n.flap.max_hold, 600 * USEC_PER_S);
+    assert_memory_equal(n.part, config.part, sizeof(n.part));
+
+    assert_int_equal(parse(MAJORITY("members = [ \"web2\", \"web1\" ];")), 0);
+    memset(config.key_next, 0x43, sizeof(config.key_next));
+    conf_node(&config, &n);
+    assert_int_equal(n.quorum, QUORUM_MAJORITY);
+    assert_int_equal(n.founders, 2); /* whether we are among them or not */
+    assert_int_equal(n.founder[0], member_id("web2"));
+    assert_int_equal(n.founder[1], member_id("web1"));
+    assert_memory_equal(n.key_next, config.key_next, KEY_BYTES);
+    assert_int_equal(parse(CLUSTER_WITH("witness = \"192.0.2.254\";") "flap = { penalty = 7; };"),
+                     0);
+    conf_node(&config, &n);
+    assert_true(n.witness);
+    assert_int_equal(n.flap.penalty, 7);
 }
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_digest),
-        cmocka_unit_test(test_reload),
-        cmocka_unit_test(test_node),
+        cmocka_unit_test(test_digest),         cmocka_unit_test(test_digest_of_new_keys),
+        cmocka_unit_test(test_parts),          cmocka_unit_test(test_part_names),
+        cmocka_unit_test(test_reload),         cmocka_unit_test(test_reload_of_founders),
+        cmocka_unit_test(test_reload_of_keys), cmocka_unit_test(test_node),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

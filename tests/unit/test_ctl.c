@@ -45,7 +45,9 @@ static void test_status_is_the_contract(void **state)
                 "\"52:54:00:00:00:0c\", \"self\": false, \"state\": \"alive\", \"draining\": true,"
                 "\"healthy\": true, \"weight\": 100, \"incarnation\": 4, \"buckets\": 128,"
                 "\"claimed\": 128, \"lingering\": 0, \"flows\": 0, \"last_heard_ms\": 12,"
-                "\"flap_penalty\": 0, \"rtt_us\": 180, \"loss_percent\": 0.0}");
+                "\"flap_penalty\": 0, \"rtt_us\": 180, \"loss_percent\": 0.0, \"hold_ms\": 0,"
+                "\"voter\": false, \"protocol\": 2, \"clock_ms\": 0, \"key_next\": null,"
+                "\"hears\": [\"web1\"], \"deaf_to\": []}");
     assert_int_equal(json_array_size(vips), 3);
     assert_json(json_array_get(vips, 0),
                 "{\"address\": \"192.168.0.2/24\", \"interface\": \"eth0\", \"mode\": \"shared\","
@@ -58,7 +60,11 @@ static void test_status_is_the_contract(void **state)
     assert_json(s, "{\"version\": \"" PACKAGE_VERSION "\", \"cluster\": \"web\","
                    "\"node\": \"web1\","
                    "\"state\": \"serving\", \"converged\": true, \"view\": \"009f2c0102030405\","
-                   "\"quorum\": {\"policy\": \"none\", \"have\": true}, \"uptime_ms\": 123456,"
+                   "\"quorum\": {\"policy\": \"none\", \"have\": true, \"voters\": 0,"
+                   "\"heard\": 0, \"needed\": 0, \"version\": 0}, \"witness\": null,"
+                   "\"key\": {\"id\": \"0123456789abcdef\", \"next\": null, \"ready\": false,"
+                   "\"changed\": false}, \"wakeup_us\": {\"mean\": 52, \"worst\": 1234},"
+                   "\"patience_ms\": 0, \"strangers\": [], \"uptime_ms\": 123456,"
                    "\"buckets\": {\"total\": 256, \"unowned\": 0, \"unclaimed\": 0,"
                    "\"contested\": 0}, \"apply_failures\": 0, \"counters\": {\"takeovers\": 85,"
                    "\"unowned_bucket_ms\": 40, \"contested_bucket_ms\": 0,"
@@ -192,6 +198,8 @@ static void test_changes_reach_the_daemon(void **state)
         {"/v1/drain", "{\"node\": \"web2\"}", "drain web2"},
         {"/v1/undrain", "{\"node\": \"web2\"}", "undrain web2"},
         {"/v1/forget", "{\"node\": \"web3\"}", "forget web3"},
+        {"/v1/release", "{\"node\": \"web2\"}", "release web2"},
+        {"/v1/rekey", "", "rekey (self)"},
         {"/v1/leave", "", "leave"},
         {"/v1/reload", "{}", "reload"},
     };

@@ -209,6 +209,20 @@ static void a_copy_is_no_replay_but_a_late_one_is(void **state)
     assert_int_equal(rejected(REJECT_REPLAYED), 2);
 }
 
+static void a_copy_of_an_unknown_boot_is_no_replay(void **state)
+{
+    (void)state;
+    uint8_t data[DATAGRAM_MAX];
+    size_t length = ghost_seal(g, data);
+    rig_hand(rig, 0, data, length);
+    rig_hand(rig, 0, data, length); /* by the second link */
+    assert_int_equal(rejected(REJECT_REPLAYED), 0);
+    rig_run(rig, 110 * USEC_PER_MS);
+    rig_hand(rig, 0, data, length);
+    assert_int_equal(rejected(REJECT_REPLAYED), 1);
+    meet();
+}
+
 static void a_replay_keeps_nobody_alive(void **state)
 {
     (void)state;
@@ -254,7 +268,7 @@ static void a_recording_of_an_old_boot(void **state)
     assert_int_equal(rig_member(rig, 0, "n1")->flows, 2);
     for (int i = 0; i < 5; i++) {
         rig_hand(rig, 0, old, length);
-        ghost_live(g, rig, 0, STEP); /* and the true one is not displaced */
+        ghost_live(g, rig, 0, 3 * STEP); /* and the true one is not displaced */
         assert_int_equal(rig_member(rig, 0, "n1")->flows, 2);
         assert_int_equal(state_of("n1"), MEMBER_ALIVE);
     }
@@ -310,6 +324,7 @@ int main(void)
         CASE(an_acknowledgement_of_another_proves_nothing),
         CASE(an_unknown_boot_is_answered_at_once),
         CASE(a_copy_is_no_replay_but_a_late_one_is),
+        CASE(a_copy_of_an_unknown_boot_is_no_replay),
         CASE(a_replay_keeps_nobody_alive),
         CASE(overtaken_on_the_way),
         CASE(a_recording_of_an_old_boot),

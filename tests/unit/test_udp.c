@@ -89,24 +89,25 @@ static void open_both(void)
     assert_int_equal(udp_open(&b, &config_b), 0);
 }
 
+static bool readable(const struct udp *u, int wait_ms)
+{
+    struct pollfd p = {.fd = udp_fd(u), .events = POLLIN};
+
+    return poll(&p, 1, wait_ms) == 1;
+}
+
 /* Counts the datagrams with `text` that come to `u` within a while: as soon as
  * `expected` are there it waits only briefly for more. */
 static int heard(struct udp *u, const char *text, int expected)
 {
-    int fds[HEARTBEAT_LINKS_MAX], count = 0;
-    struct pollfd poll_set[HEARTBEAT_LINKS_MAX];
-    char data[DATAGRAM_MAX];
-    const size_t n = udp_fds(u, fds);
+    struct udp_datagram in[UDP_BATCH];
+    int count = 0;
 
-    for (size_t i = 0; i < n; i++)
-        poll_set[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
-    while (poll(poll_set, (nfds_t)n, count < expected ? 2000 : 50) > 0)
-        for (size_t i = 0; i < n; i++) {
-            int got = udp_receive(u, fds[i], data, sizeof(data));
-            assert_true(got >= 0);
-            if ((size_t)got == strlen(text) && memcmp(data, text, (size_t)got) == 0)
-                count++;
-        }
+    while (readable(u, count < expected ? 2000 : 50)) {
+        size_t got = udp_receive(u, (instant){0}, in);
+        for (size_t i = 0; i < got; i++)
+            count += in[i].length == strlen(text) && memcmp(in[i].data, text, in[i].length) == 0;
+    }
     return count;
 }
 
@@ -257,23 +258,24 @@ static void test_two_clusters(void **state)
 
 static void test_useless_datagrams(void **state)
 {
-    char large[DATAGRAM_MAX + 1] = {0}, data[DATAGRAM_MAX];
-    int fds[HEARTBEAT_LINKS_MAX];
+    struct udp_datagram in[UDP_BATCH];
+    char large[DATAGRAM_MAX + 1] = {0};
     (void)state;
 
     config_a = config_make('a', 1, "239.255.77.42");
     config_b = config_make('b', 1, "239.255.77.42");
     open_both();
-    assert_int_equal(udp_fds(b, fds), 1);
-    assert_int_equal(udp_receive(b, fds[0], data, sizeof(data)), 0);
+    assert_int_equal(udp_receive(b, (instant){0}, in), 0);
     assert_int_equal(udp_send(a, large, sizeof(large)), 0);
     assert_int_equal(udp_send(a, large, 0), 0);
     say(a, "good");
     assert_int_equal(heard(b, "good", 1), 1);
+    assert_int_equal(udp_dropped(b), 2);
     assert_int_equal(udp_send(a, large, DATAGRAM_MAX), 0);
-    struct pollfd p = {.fd = fds[0], .events = POLLIN};
-    assert_int_equal(poll(&p, 1, 2000), 1);
-    assert_int_equal(udp_receive(b, fds[0], data, sizeof(data)), DATAGRAM_MAX);
+    assert_true(readable(b, 2000));
+    assert_int_equal(udp_receive(b, (instant){0}, in), 1);
+    assert_int_equal(in[0].length, DATAGRAM_MAX);
+    assert_int_equal(udp_dropped(a), 0);
 }
 
 /* An interface goes for good, and one of that name comes. */
@@ -308,37 +310,97 @@ static void test_interface_comes_again(void **state)
     assert_int_equal(heard(b, "hello", 1), 1);
 }
 
-/* What a heartbeat looks like on the wire: network control, one hop. */
+/* What a heartbeat looks like on the wire: network control, one hop, DF. */
 static void test_marks(void **state)
 {
-    int tos = 0, ttl = 0, on = 1;
-    int fds[HEARTBEAT_LINKS_MAX];
-    char data[16], control[128];
+    uint8_t packet[64];
     (void)state;
 
     config_a = config_make('a', 1, "239.255.77.42");
     config_b = config_make('b', 1, "239.255.77.42");
     open_both();
-    assert_int_equal(udp_fds(b, fds), 1);
-    assert_int_equal(setsockopt(fds[0], SOL_IP, IP_RECVTOS, &on, sizeof(on)), 0);
-    assert_int_equal(setsockopt(fds[0], SOL_IP, IP_RECVTTL, &on, sizeof(on)), 0);
+    int raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP);
+    assert_true(raw >= 0);
     say(a, "hello");
-    struct pollfd p = {.fd = fds[0], .events = POLLIN};
+    struct pollfd p = {.fd = raw, .events = POLLIN};
     assert_int_equal(poll(&p, 1, 2000), 1);
-    struct iovec part = {.iov_base = data, .iov_len = sizeof(data)};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = control,
-                             .msg_controllen = sizeof(control)};
-    assert_int_equal(recvmsg(fds[0], &message, 0), 5);
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c)) {
-        if (c->cmsg_type == IP_TOS)
-            tos = *CMSG_DATA(c);
-        if (c->cmsg_type == IP_TTL)
-            memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
+    assert_int_equal(recv(raw, packet, sizeof(packet), 0), 20 + 8 + 5);
+    assert_int_equal(packet[1], 0xc0);        /* type of service */
+    assert_int_equal(packet[6] & 0xe0, 0x40); /* flags: DF, no more fragments */
+    assert_int_equal(packet[8], 1);           /* time to live */
+    close(raw);
+}
+
+/* What does not fit is refused, told once, and well again when it fits. */
+static void test_mtu(void **state)
+{
+    const char *const groups[] = {"239.255.77.42", "ff02::4d2a"};
+    char large[1300] = {0};
+    (void)state;
+
+    for (size_t g = 0; g < 2; g++) {
+        config_a = config_make('a', 2, groups[g]);
+        config_b = config_make('b', 2, groups[g]);
+        netlab_go(host_a);
+        netlab_run("ip link set a0 mtu 1280; ip link set a1 mtu 1280");
+        open_both();
+        assert_int_equal(udp_send(a, large, sizeof(large)), -EMSGSIZE);
+        assert_int_equal(udp_send(a, large, 1280 - 48), 0);
+        netlab_go(host_a);
+        netlab_run("ip link set a1 mtu 1500");
+        assert_int_equal(udp_send(a, large, sizeof(large)), 0); /* on one of two */
+        netlab_run("ip link set a0 mtu 1500");
+        udp_close(a);
+        udp_close(b);
+        a = b = NULL;
     }
-    assert_int_equal(tos, 0xc0);
-    assert_int_equal(ttl, 1);
+}
+
+/* A small path that ICMP messages tell of is not believed. */
+static void test_path_mtu_is_not_believed(void **state)
+{
+    const char *const peers[] = {"10.0.0.2", "2001:db8::2"};
+    struct udp_datagram in[UDP_BATCH];
+    char large[1300] = {0};
+    (void)state;
+
+    for (size_t i = 0; i < 2; i++) {
+        config_a = config_make('a', 1, NULL);
+        config_b = config_make('b', 1, NULL);
+        config_a.peers = config_b.peers = 1;
+        config_a.peer[0] = config_b.peer[0] = address(peers[i]);
+        open_both();
+        netlab_go(host_a);
+        netlab_run("ip route add %s dev a0 mtu 1280", peers[i]);
+        assert_int_equal(udp_send(a, large, sizeof(large)), 0);
+        assert_true(readable(b, 2000));
+        assert_int_equal(udp_receive(b, (instant){0}, in), 1);
+        assert_int_equal(in[0].length, sizeof(large));
+        udp_close(a);
+        udp_close(b);
+        a = b = NULL;
+    }
+}
+
+/* What is sent to us over an interface that is none of the heartbeat's stays
+ * in no queue. */
+static void test_other_interfaces_are_not_heard(void **state)
+{
+    (void)state;
+
+    config_a = config_make('a', 1, NULL);
+    config_b = config_make('b', 2, NULL);
+    config_a.peers = config_b.peers = 1;
+    config_a.peer[0] = address("10.0.0.2");
+    config_b.peer[0] = address("10.0.1.1");
+    open_both();
+    say(b, "stray"); /* over b1, to a1 */
+    say(a, "hello");
+    assert_int_equal(heard(b, "hello", 1), 1);
+    assert_int_equal(heard(a, "stray", 0), 0);
+    netlab_go(host_a);
+    netlab_run("awk '/:1E3E / && $5 !~ /:00000000/ { found = 1; print } END { exit found }' "
+               "/proc/net/udp");
 }
 
 int main(void)
@@ -355,6 +417,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_useless_datagrams, setup, teardown),
         cmocka_unit_test_setup_teardown(test_interface_comes_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_marks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mtu, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_path_mtu_is_not_believed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_interfaces_are_not_heard, setup, teardown),
     };
 
     return netlab_enter() ? cmocka_run_group_tests_name("udp", tests, NULL, NULL) : 77;
