@@ -1,10 +1,11 @@
 /*
  * The inside of a node, shared by its files and by nothing else: node.c (events,
  * time), node_hear.c (what heartbeats change), node_gossip.c (what members say of
- * others), node_boot.c (who has started again), node_say.c (what we tell), node_relay.c (what we pass on), node_view.c
- * (verdicts, tables, agreement), node_quorum.c (voters, majority), node_flap.c
- * (who is held), node_stranger.c (who is not one of us), node_keys.c (which key),
- * node_serve.c (buckets, plan, lease) and status.c (the snapshot).
+ * others), node_boot.c (who has started again), node_say.c (what we tell),
+ * node_relay.c (what we pass on), node_view.c (verdicts, tables, agreement),
+ * node_quorum.c (voters, majority), node_flap.c (who is held), node_stranger.c
+ * (who is not one of us), node_keys.c (which key), node_serve.c (buckets, plan,
+ * lease) and status.c (the snapshot).
  */
 #ifndef IPCLUSTERD_NODE_IMPL_H
 #define IPCLUSTERD_NODE_IMPL_H
