@@ -98,7 +98,8 @@ def test_noise_is_counted_and_changes_nothing(three):
         t.wait_open()
         client = three.segment.client
         client.enter([sys.executable, "-c", NOISE, client.address4])
-        poll("noise is counted", lambda: sum(rejected(node).values()) >= before + 1900)
+        # A flood is shut out by the kernel after the first of it, which are counted.
+        poll("noise is counted", lambda: sum(rejected(node).values()) >= before + 32)
         t.run_for(0.2)
         t.stop()
     assert not t.failures(), t.told(t.failures())
