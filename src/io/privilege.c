@@ -123,8 +123,9 @@ static bool needs_override(const struct config *c)
     char *slash = strrchr(socket_dir, '/');
     if (slash != NULL)
         slash[slash == socket_dir] = '\0';
-    return geteuid() == 0 && (is_foreign(c->key_file) || is_foreign(c->state_dir) ||
-                              is_foreign(socket_dir) || is_foreign(RUN_DIR));
+    return geteuid() == 0 &&
+           (is_foreign(c->key_file) || is_foreign(c->key_file_next) || is_foreign(c->state_dir) ||
+            is_foreign(socket_dir) || is_foreign(RUN_DIR));
 }
 
 int privilege_drop(const struct config *c)

@@ -249,6 +249,11 @@ static void test_root_among_files_of_another(void **state)
     assert_keeps(&l, more);
 
     c = config_make();
+    snprintf(c.key_file_next, sizeof c.key_file_next, "%s", base);
+    l = in_child(NULL, act_drop, &c);
+    assert_keeps(&l, more);
+
+    c = config_make();
     snprintf(c.control_socket, sizeof c.control_socket, "%s/control.sock", base);
     l = in_child(NULL, act_drop, &c);
     assert_keeps(&l, more);
