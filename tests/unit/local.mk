@@ -484,6 +484,12 @@ tests_unit_test_outside_SOURCES = \
 	$(node_sources)
 tests_unit_test_outside_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
+unit_tests += %D%/test_backing
+tests_unit_test_backing_SOURCES = \
+	%D%/test_backing.c \
+	$(node_sources)
+tests_unit_test_backing_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
 unit_tests += %D%/test_quorum
 tests_unit_test_quorum_SOURCES = \
 	%D%/test_quorum.c \

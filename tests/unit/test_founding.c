@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "ipclusterd/seal.h"
 #include "rig.h"
 
 #define MS USEC_PER_MS
@@ -159,6 +160,25 @@ static void they_come_while_it_founds(void **state)
     }
 }
 
+/* The one that is to found has no link for a while: the others know each other long
+ * since, and have not told of a founding. */
+static void a_late_founding(void **state)
+{
+    (void)state;
+    struct event e = {.kind = EVENT_LINK, .link = {false}};
+    start(0);
+    rig_step(rig, 0, &e);
+    start(1);
+    start(2);
+    rig_run(rig, 6 * USEC_PER_S);
+    assert_int_equal(version_at(1), 0);
+    e.link.up = true;
+    rig_step(rig, 0, &e);
+    rig_run(rig, 4 * USEC_PER_S);
+    settled(0, 3);
+    assert_int_equal(version_at(0), 1);
+}
+
 /* ------------------------------------------------------------- what is kept */
 
 static void all_restart_with_what_they_stored(void **state)
@@ -172,6 +192,8 @@ static void all_restart_with_what_they_stored(void **state)
     rig_run(rig, USEC_PER_S);
     instant since = rig->now;
     start(2);
+    assert_int_equal(rig_status(rig, 2)->members, 3); /* they may be about, and claim */
+    assert_int_equal(rig_member(rig, 2, "n0")->state, MEMBER_ALIVE);
     rig_run(rig, 10 * USEC_PER_S);
     assert_int_equal(claims_of(2), 0); /* alone it is no majority, and founds nothing */
     assert_int_equal(rig_status(rig, 2)->state, NODE_ISOLATED);
@@ -250,6 +272,14 @@ static void all_lose_their_disks(void **state)
 
 /* ------------------------------------------------------------ two foundings */
 
+/* From the same step on. */
+static void dissolved_it_claims_nothing(struct rig *r)
+{
+    for (int i = 0; i < RIG_NODES; i++)
+        if (rig_noted(r, i, NOTE_DISSOLVED, (instant){0}) > 0)
+            assert_true(claims_of(i) == 0 || version_at(i) > 0);
+}
+
 /* 0..left-1 and left..all-1 found apart, and serve; then they meet. */
 static void found_apart(int left, int all)
 {
@@ -263,6 +293,7 @@ static void found_apart(int left, int all)
     for (unsigned b = 0; b < 64; b++)
         assert_int_equal(rig_claimants(rig, b), 2);
     memset(rig->deaf, 0, sizeof rig->deaf);
+    rig->watch = dissolved_it_claims_nothing;
     rig_run(rig, 300 * MS);
     rig->watch = nobody_twice;
     rig_run(rig, 8 * USEC_PER_S);
@@ -337,6 +368,48 @@ static void what_is_damaged_is_refused(void **state)
     free(n);
 }
 
+/* What a node has promised and accepted is on its disk when it tells it. */
+static void told_is_stored(struct rig *r, int from, const uint8_t *data, size_t length)
+{
+    static struct heartbeat said;
+    struct node_config c = config(from);
+    struct voters kept;
+    struct seal seal;
+    struct seal_stamp stamp;
+    uint8_t plain[DATAGRAM_MAX];
+    size_t plain_length = 0;
+    const uint8_t *stored = r->node[from].stored;
+    seal_init(&seal, c.cluster, c.key);
+    assert_int_equal(seal_open(&seal, data, length, &stamp, plain, &plain_length), REJECT_NONE);
+    assert_int_equal(heartbeat_read(&said, stamp.version, plain, plain_length), 0);
+    if (stamp.type == SEAL_TYPE_RELAY || said.voters.lineage == 0)
+        return;
+    size_t saved = (size_t)(stored[0] << 8 | stored[1]);
+    assert_int_equal(voters_load(&kept, member_id(c.name), stored + 2, saved), 0);
+    assert_true(kept.lineage == said.voters.lineage);
+    assert_int_equal(kept.version, said.voters.version);
+    assert_int_equal(ballot_compare(kept.promised, said.voters.promised), 0);
+    assert_int_equal(ballot_compare(kept.accepted, said.voters.accepted), 0);
+    assert_int_equal(kept.change.kind, said.voters.change.kind);
+}
+
+static void what_is_told_is_stored(void **state)
+{
+    (void)state;
+    rig->tap = told_is_stored;
+    three_found();
+    start(3);
+    rig_run(rig, 3 * USEC_PER_S);
+    rig_kill(rig, 1);
+    rig_run(rig, 2 * USEC_PER_S);
+    rig_control(rig, 0, CONTROL_FORGET, "n1");
+    rig_run(rig, 3 * USEC_PER_S);
+    assert_int_equal(version_at(0), 3);
+    start(1);
+    rig_run(rig, 5 * USEC_PER_S);
+    settled(0, 4);
+}
+
 /* It stands on the disk before anything that follows from it is told. */
 static void it_is_stored_before_it_is_told(void **state)
 {
@@ -371,12 +444,20 @@ static void it_is_stored_before_it_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(three_start_at_once),           CASE(one_starts_alone_and_the_others_are_admitted),
-        CASE(they_come_while_it_founds),     CASE(all_restart_with_what_they_stored),
-        CASE(one_restarts_at_once),          CASE(a_lost_disk),
-        CASE(a_lost_disk_before_any_change), CASE(all_lose_their_disks),
-        CASE(the_lesser_dissolves),          CASE(of_equals_one_dissolves),
-        CASE(what_is_damaged_is_refused),    CASE(it_is_stored_before_it_is_told),
+        CASE(three_start_at_once),
+        CASE(one_starts_alone_and_the_others_are_admitted),
+        CASE(they_come_while_it_founds),
+        CASE(a_late_founding),
+        CASE(all_restart_with_what_they_stored),
+        CASE(one_restarts_at_once),
+        CASE(a_lost_disk),
+        CASE(a_lost_disk_before_any_change),
+        CASE(all_lose_their_disks),
+        CASE(the_lesser_dissolves),
+        CASE(of_equals_one_dissolves),
+        CASE(what_is_damaged_is_refused),
+        CASE(what_is_told_is_stored),
+        CASE(it_is_stored_before_it_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

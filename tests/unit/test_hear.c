@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "ipclusterd/member.h"
 #include "rig.h"
 
 #define STEP (50 * USEC_PER_MS)
@@ -278,6 +279,37 @@ static void a_recording_of_an_old_boot(void **state)
     assert_int_equal(state_of("n1"), MEMBER_DEAD);
 }
 
+/* Recordings of many lives, played all the time, take no new life's place. */
+static void scores_of_old_boots(void **state)
+{
+    (void)state;
+    enum { LIVES = 3 * BOOTS_MAX };
+    static uint8_t old[LIVES][DATAGRAM_MAX];
+    size_t length[LIVES];
+    meet();
+    for (uint64_t i = 0; i < LIVES; i++) {
+        g->say.salt += 4711;
+        g->say.sequence = 0;
+        length[i] = ghost_seal(g, old[i]);
+    }
+    rig_run(rig, USEC_PER_S);
+    for (int i = 0; i < 100; i++) {
+        for (int k = 0; k < LIVES; k++)
+            rig_hand(rig, 0, old[k], length[k]);
+        rig_run(rig, STEP);
+    }
+    assert_int_equal(state_of("n1"), MEMBER_DEAD);
+    g->say.salt += 4711; /* it starts again, at last */
+    g->say.sequence = 0;
+    g->say.incarnation = 9;
+    for (int i = 0; i < 20; i++) {
+        for (int k = 0; k < LIVES; k++)
+            rig_hand(rig, 0, old[k], length[k]);
+        ghost_live(g, rig, 0, STEP);
+    }
+    assert_int_equal(state_of("n1"), MEMBER_ALIVE);
+}
+
 /* ----------------------------------------------------------------- names */
 
 static void of_another_configuration(void **state)
@@ -328,6 +360,7 @@ int main(void)
         CASE(a_replay_keeps_nobody_alive),
         CASE(overtaken_on_the_way),
         CASE(a_recording_of_an_old_boot),
+        CASE(scores_of_old_boots),
         CASE(of_another_configuration),
         CASE(of_our_own_name),
     };

@@ -177,9 +177,10 @@ static void all_go_over_at_once(void **state)
     (void)state;
     three(first, second);
     assert_ready(true);
+    rig_run(rig, 37 * USEC_PER_MS); /* between two regular heartbeats */
     instant order = rig->now;
     rig_control(rig, 1, CONTROL_REKEY, NULL);
-    rig_run(rig, 100 * USEC_PER_MS);
+    rig_run(rig, 10 * USEC_PER_MS);
     for (int i = 0; i < 3; i++) {
         assert_uses(i, second);
         assert_int_equal(rig_noted(rig, i, NOTE_KEY_CHANGED, order), 1);
@@ -188,6 +189,9 @@ static void all_go_over_at_once(void **state)
     }
     rig_run(rig, 5 * USEC_PER_S);
     undisturbed(order);
+    reload(1, first, second); /* for another reason; the files are as they were */
+    rig_run(rig, USEC_PER_S);
+    assert_uses(1, second);
     assert_ready(false);
     rig_control(rig, 0, CONTROL_REKEY, NULL); /* there is nothing to go over to */
     rig_control(rig, 2, CONTROL_REKEY, NULL);
@@ -254,7 +258,13 @@ static void not_while_an_old_version_is_spoken(void **state)
     static struct ghost g;
     struct node_config c = config(3, first, no_key);
     three(first, second);
+    start(3, 1, first, second); /* it did hold the key, before the old program was put back */
+    rig_run(rig, 2 * USEC_PER_S);
+    assert_ready(true);
+    rig_crash(rig, 3);
+    rig_run(rig, USEC_PER_S);
     ghost_init(&g, &c, 4711);
+    g.say.incarnation = 2;
     g.say.version = WIRE_VERSION_FIRST;
     ghost_mingle(&g, rig, USEC_PER_S);
     assert_ready(false);

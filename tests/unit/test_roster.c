@@ -267,6 +267,28 @@ static void nothing_else_is_in_the_digest(void **state)
     assert_true(digest(s) == before);
 }
 
+/* Under a quorum equal digests at two times mean that nobody rose in between, and
+ * that the voters are the same; who is no voter does not count. */
+static void under_a_quorum_more_is_in_the_digest(void **state)
+{
+    (void)state;
+    fill(r);
+    roster_serving(r, true, serves);
+    uint64_t none = roster_digest(r, serves, 0), seven = roster_digest(r, serves, 7);
+    assert_true(seven != roster_digest(r, serves, 8));
+    assert_true(seven != none);
+    named(r, "b")->fallen = named(r, "b")->incarnation = 9; /* dead, once more */
+    assert_false(member_alive(named(r, "b")));
+    assert_true(roster_digest(r, serves, 0) == none);
+    assert_true(roster_digest(r, serves, 7) != seven);
+    seven = roster_digest(r, serves, 7);
+    named(r, "a")->incarnation += 5; /* of the living it does not matter */
+    assert_true(roster_digest(r, serves, 7) == seven);
+    admit(r, "d")->outsider = true;
+    assert_int_equal(roster_serving(r, true, serves), 3);
+    assert_true(roster_digest(r, serves, 7) == seven);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -280,6 +302,7 @@ int main(void)
         CASE(who_serves),
         CASE(every_fact_is_in_the_digest),
         CASE(nothing_else_is_in_the_digest),
+        CASE(under_a_quorum_more_is_in_the_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

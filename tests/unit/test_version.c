@@ -213,6 +213,7 @@ static void nobody_is_held_while_it_is_about(void **state)
     ghost_serves(3 * USEC_PER_S);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(seen(i, "n1")->state, MEMBER_ALIVE);
+        assert_int_equal(seen(i, "n1")->hold_left, 0);
         assert_in_range(rig_status(rig, i)->owned, 21, 22);
         assert_true(rig_status(rig, i)->converged);
     }
@@ -328,6 +329,42 @@ static void a_copy_in_the_first_version_lowers_nobody(void **state)
     assert_true(rig_status(rig, 0)->converged);
 }
 
+/* Its own words are lost and only their copies come: these say too little of it. */
+static void copies_alone_are_no_word(void **state)
+{
+    (void)state;
+    recorded();
+    rig->tap = keep_old;
+    rig->deaf[0][1] = true;
+    for (int i = 0; i < 12; i++) {
+        kept_count = 0;
+        ghost_serves(STEP);
+        replay();
+    }
+    rig->tap = NULL;
+    assert_int_equal(seen(0, "n1")->version, 2);
+    assert_int_not_equal(seen(0, "n1")->state, MEMBER_ALIVE);
+}
+
+/* Its operator has put the old program back. */
+static void one_that_goes_back(void **state)
+{
+    (void)state;
+    two_nodes();
+    start(2, 1);
+    rig_run(rig, 2 * USEC_PER_S);
+    assert_int_equal(seen(0, "n2")->version, 2);
+    rig_crash(rig, 2);
+    rig_run(rig, USEC_PER_S);
+    g->say.incarnation = 2;
+    ghost_serves(2 * USEC_PER_S);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(seen(i, "n2")->version, 1);
+        assert_int_equal(seen(i, "n2")->state, MEMBER_ALIVE);
+        assert_true(rig_status(rig, i)->converged);
+    }
+}
+
 static void recordings_do_not_bring_the_first_version_back(void **state)
 {
     (void)state;
@@ -381,6 +418,8 @@ int main(void)
         CASE(once_it_is_gone_its_version_is_not_spoken),
         CASE(upgraded_it_is_one_like_us),
         CASE(a_copy_in_the_first_version_lowers_nobody),
+        CASE(copies_alone_are_no_word),
+        CASE(one_that_goes_back),
         CASE(recordings_do_not_bring_the_first_version_back),
         CASE(recordings_keep_nobody_alive),
     };
