@@ -136,6 +136,10 @@ static void config_check(const struct config *c)
     check(c->interval >= 10 * USEC_PER_MS && c->dead_after >= 3 * c->interval);
     check(c->lease < c->dead_after && c->lease >= 2 * c->interval);
     check(c->forget_after > c->dead_after);
+    check(c->quorum < QUORUM_MAX && c->founders <= MEMBERS_MAX);
+    for (size_t i = 0; i < c->founders; i++)
+        check(c->founder[i][0] != '\0' && strlen(c->founder[i]) <= NAME_BYTES_MAX);
+    check(c->flap.reuse <= c->flap.suppress && c->flap.half_life > 0 && c->flap.max_hold > 0);
     check(c->vips <= VIPS_MAX && c->vips * c->buckets <= VIP_BUCKETS_MAX);
     for (size_t i = 0; i < c->vips; i++) {
         const struct vip_config *v = &c->vip[i];

@@ -4,14 +4,14 @@ EXTRA_PROGRAMS += $(fuzz_targets)
 EXTRA_DIST += %D%/run.sh %D%/merge.sh %D%/fuzz_control.dict %D%/uninstrumented tests/fuzz/corpus
 
 fuzz_targets += %D%/fuzz_conf
-tests_fuzz_fuzz_conf_SOURCES = %D%/fuzz_conf.c $(conf_sources)
+tests_fuzz_fuzz_conf_SOURCES = %D%/fuzz_conf.c
+tests_fuzz_fuzz_conf_LDADD = libio.a libcore.a $(io_LIBS) $(core_LIBS)
 tests_fuzz_fuzz_conf_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-tests_fuzz_fuzz_conf_LDADD = libcore.a $(CONFIG_LIBS) $(core_LIBS)
 
 fuzz_targets += %D%/fuzz_control
 tests_fuzz_fuzz_control_SOURCES = %D%/fuzz_control.c tests/unit/ctl_canned.c
 tests_fuzz_fuzz_control_LDADD = libio.a libcore.a $(io_LIBS) $(core_LIBS)
-tests_fuzz_fuzz_control_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_control_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=ctl_request_parse
 
 # With a core of its own, whose limits are small. What it compares is of no help to
 # the fuzzer, and telling it would take half of the time.

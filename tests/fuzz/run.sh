@@ -72,7 +72,7 @@ for target in "$@"; do
     else
         failed=$((failed + 1))
         echo "fuzz: $name has failed"
-        tail -n 60 "$work/$name.log" || true
+        grep -v '^#' "$work/$name.log" | tail -n 60 || true
     fi
 done
 echo "fuzz: $passed passed, $failed failed"
