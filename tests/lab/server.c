@@ -89,7 +89,7 @@ static void listen_on(int family, uint16_t port, enum kind kind)
 
 static void accept_all(int listener, enum kind kind)
 {
-    int fd, one = 1;
+    int fd, one = 1, big = 1 << 20;
 
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         if (fd >= CONNS_MAX) {
@@ -97,6 +97,8 @@ static void accept_all(int listener, enum kind kind)
             continue;
         }
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        /* room for all echoes while none of them gets through */
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof(big));
         watch(fd, kind, EPOLLIN);
     }
 }

@@ -19,7 +19,7 @@
  *   u T SRC REPLIES RTT_US NODES                  a datagram and its answers
  *   b T SRC REASON NODE                           a stream broke
  *   S SRC STATE NODE SENT ECHOED GAP_US REASON T  a stream, on report and at the end
- *   d T SRC PORT MAC MAC                          two SYN-ACKs for one SYN
+ *   d T SRC PORT MAC MAC                          two SYN-ACKs for a SYN of T
  *   l T US                                        this loop itself was late
  *   r T                                           end of a report
  *

@@ -1,6 +1,9 @@
 /*
  * Looks at every SYN-ACK that reaches the client. Two with different sequence
- * numbers for one SYN come from two servers: both let the connection in.
+ * numbers for one SYN come from two servers: both let the connection in. For
+ * one SYN, that is: with one acknowledgement number. A server that could not be
+ * heard repeats its answer a second later, when the port may be another
+ * connection's; so what is told is when the connection began.
  */
 #define _GNU_SOURCE
 #include "client.h"
@@ -19,7 +22,8 @@ struct seen {
     bool used;
     unsigned source;
     uint16_t port;
-    uint32_t isn;
+    uint32_t isn, ack; /* isn 0: none yet */
+    us began;
     uint8_t mac[6];
 };
 
@@ -56,6 +60,7 @@ void sniff_expect(unsigned source, const union addr *from)
         s->port = port;
     }
     s->isn = 0;
+    s->began = clock_now();
 }
 
 void sniff_open(const char *iface)
@@ -94,7 +99,7 @@ static void sniff_frame(const uint8_t *f, size_t bytes)
 {
     bool six = f[12] == 0x86;
     size_t ip = ETH_HLEN, tcp = ip + (six ? 40 : 20);
-    uint32_t isn;
+    uint32_t isn, ack;
     uint16_t port;
     struct seen *s;
     unsigned i;
@@ -110,17 +115,19 @@ static void sniff_frame(const uint8_t *f, size_t bytes)
     }
     port = (uint16_t)(f[tcp + 2] << 8 | f[tcp + 3]);
     memcpy(&isn, f + tcp + 4, 4);
+    memcpy(&ack, f + tcp + 8, 4);
     s = i < source_count ? seen_find(i, port) : NULL;
     if (s == NULL || !s->used)
         return;
-    if (s->isn != 0 && s->isn != isn) {
+    if (s->isn != 0 && s->isn != isn && s->ack == ack) {
         const uint8_t *a = s->mac, *b = f + 6;
 
         printf("d %lld %u %u %02x:%02x:%02x:%02x:%02x:%02x %02x:%02x:%02x:%02x:%02x:%02x\n",
-               (long long)clock_now(), i, port, a[0], a[1], a[2], a[3], a[4], a[5], b[0], b[1],
-               b[2], b[3], b[4], b[5]);
+               (long long)s->began, i, port, a[0], a[1], a[2], a[3], a[4], a[5], b[0], b[1], b[2],
+               b[3], b[4], b[5]);
     }
     s->isn = isn;
+    s->ack = ack;
     memcpy(s->mac, f + 6, 6);
 }
 

@@ -5,6 +5,7 @@ import http.client
 import ipaddress
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -73,6 +74,7 @@ class Node:
         self.process = None
         self.server = None
         self.dead = False
+        self.environment = {}  # of the daemon, beside ours
         self.key_write(cluster.key)
         self.config_write()
 
@@ -84,7 +86,7 @@ class Node:
 
     def config(self):
         """The configuration as a value; a test may change it and hand it to config_write()."""
-        return {
+        config = {
             "cluster": {"name": self.cluster.name, "key_file": str(self.key_path)},
             "node": {"name": self.name, "state_dir": str(self.state_dir)},
             "heartbeat": {"interface": "eth0", **self.cluster.timing.config()},
@@ -92,6 +94,9 @@ class Node:
                           for vip in self.cluster.vips),
             "control": {"socket": str(self.socket)},
         }
+        for group, keys in self.cluster.options.items():
+            config.setdefault(group, {}).update(keys)
+        return config
 
     def config_write(self, config=None):
         config = config if config is not None else self.config()
@@ -111,8 +116,10 @@ class Node:
             raise Failure(f"{self.name} is running")
         argv = [self.run.binary("ipclusterd"), "-f", "-c", self.config_path]
         argv += ["-d"] if debug else []
+        environment = {**os.environ, **self.environment}
         with open(self.log_path, "ab") as log:
-            self.process = self.host.start(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = self.host.start(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                           env=environment)
 
     @property
     def running(self):
@@ -188,6 +195,23 @@ class Node:
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
+    def told(self, pattern, since=float("-inf")):
+        """Lines of the log that match, as (when, line); their clock has milliseconds. For logs of
+        less than half a day, of a daemon whose wall clock is ours."""
+        monotonic, wall = time.monotonic(), time.time()
+        midnight = time.mktime((*time.localtime(wall)[:3], 0, 0, 0, 0, 0, -1))
+        found = []
+        for line in self.log().splitlines():
+            stamp = re.match(r"(\d\d):(\d\d):(\d\d\.\d{3}) ", line)
+            if stamp and re.search(pattern, line):
+                hours, minutes, seconds = stamp.groups()
+                ago = (wall - midnight - int(hours) * 3600 - int(minutes) * 60
+                       - float(seconds)) % 86400
+                when = monotonic - (ago if ago < 86000 else 0.0)
+                if when >= since:
+                    found.append((when, line))
+        return found
+
     # --- asking it
 
     def request(self, path, method="GET", body=None, timeout=5.0):
@@ -248,14 +272,14 @@ class Cluster:
     """`count` nodes n1, n2, ... on a segment."""
 
     def __init__(self, segment, count=3, name="lab", vips=VIPS, timing=Timing(), first=FIRST,
-                 prefix="n", tag="", vip_options=None, key=None):
+                 prefix="n", tag="", vip_options=None, key=None, options=None):
+        """`options` are more of the configuration, {group: {key: value}}."""
         self.segment, self.name, self.vips, self.timing = segment, name, tuple(vips), timing
         self.tag = tag or name
-        self.vip_options = vip_options or {}
+        self.vip_options, self.options = vip_options or {}, options or {}
         self.key = key or base64.b64encode(os.urandom(32)).decode()
         self.nodes = []
-        for i in range(count):
-            host = segment.host(f"{prefix}{i + 1}", first + i)
+        for host in segment.hosts_add({f"{prefix}{i + 1}": first + i for i in range(count)}):
             if segment.client is not None:
                 segment.route_to_client(host)
             self.nodes.append(Node(self, host))

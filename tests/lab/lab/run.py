@@ -160,10 +160,26 @@ class Run:
             self._tools[name] = out
         return self._tools[name]
 
+    def library(self, name):
+        """A library of the lab (NAME.c), to be loaded before a program; compiled once in a run."""
+        if name not in self._tools:
+            out = self.directory / f"{name}.so"
+            command([os.environ.get("CC", "cc").split()[0], "-std=gnu17", "-O2", "-shared", "-fPIC",
+                     "-o", out, SOURCES / f"{name}.c"], timeout=120)
+            self._tools[name] = out
+        return self._tools[name]
+
     def namespace(self, name):
         full = f"{self.name}-{name}"
         command(["ip", "netns", "add", full])
         self.namespaces.append(full)
+        return full
+
+    def namespaces_add(self, names):
+        """Many at once. Returns their full names, in order."""
+        full = [f"{self.name}-{name}" for name in names]
+        self.namespaces += full
+        command(["ip", "-batch", "-"], text="".join(f"netns add {name}\n" for name in full))
         return full
 
     def namespace_delete(self, full):

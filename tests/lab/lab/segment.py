@@ -36,18 +36,19 @@ def address6(number):
 class Host:
     """A namespace with one link, eth0, to the segment's switch."""
 
-    def __init__(self, segment, name, number):
+    def __init__(self, segment, name, number, namespace):
         self.segment, self.name, self.number = segment, name, number
-        self.run = segment.run
-        self.namespace = self.run.namespace(f"{segment.name}-{name}")
+        self.run, self.namespace = segment.run, namespace
         self.port = f"p-{name}"
         self.address4, self.address6 = address4(number), address6(number)
-        self.tell("net.ipv6.conf.all.accept_dad", 0)
-        self.tell("net.ipv6.conf.default.accept_dad", 0)
-        self.tell("net.ipv6.conf.default.accept_ra", 0)
-        segment.enter(["ip", "link", "add", self.port, "mtu", "1500", "type", "veth", "peer",
-                       "name", "eth0", "mtu", "1500", "netns", self.namespace])
-        segment.batch([f"link set {self.port} master br0 up"])
+
+    def connect(self):
+        """The port of the switch is there, and its peer in our namespace: makes eth0 of it."""
+        settings = {"net.ipv6.conf.all.accept_dad": 0, "net.ipv6.conf.default.accept_dad": 0,
+                    "net.ipv6.conf.eth0.accept_dad": 0, "net.ipv6.conf.default.accept_ra": 0,
+                    "net.ipv6.conf.eth0.accept_ra": 0}
+        self.enter(["sh", "-c", ";".join(f"echo {value} >/proc/sys/{key.replace('.', '/')}"
+                                         for key, value in settings.items())])
         self.batch(["link set lo up", "link set eth0 up",
                     f"addr add {self.address4}/16 dev eth0",
                     f"addr add {self.address6}/64 dev eth0 nodad"])
@@ -104,7 +105,10 @@ class Segment:
         self.hosts = []
         self.namespace = run.namespace(f"{name}-switch")
         self.enter(["sh", "-c", "for f in all default; do "
-                                "echo 1 >/proc/sys/net/ipv6/conf/$f/disable_ipv6; done"])
+                                "echo 1 >/proc/sys/net/ipv6/conf/$f/disable_ipv6; done; "
+                                # a switch looks at no more than the MAC addresses
+                                "for f in /proc/sys/net/bridge/bridge-nf-call-*; do "
+                                "[ ! -e $f ] || echo 0 >$f; done"])
         self.enter(["ip", "link", "add", "br0", "type", "bridge", "stp_state", "0",
                     "forward_delay", "0", "mcast_snooping", "0"])
         self.batch(["link set br0 up"])
@@ -119,9 +123,20 @@ class Segment:
         self.enter(["ip", "-batch", "-"], text="\n".join(lines) + "\n")
 
     def host(self, name, number):
-        host = Host(self, name, number)
-        self.hosts.append(host)
-        return host
+        return self.hosts_add({name: number})[0]
+
+    def hosts_add(self, numbers):
+        """Hosts {name: number}, many at once, on ports of the switch."""
+        namespaces = self.run.namespaces_add([f"{self.name}-{name}" for name in numbers])
+        made = [Host(self, name, number, namespace)
+                for (name, number), namespace in zip(numbers.items(), namespaces)]
+        self.batch([f"link add {h.port} mtu 1500 type veth peer name eth0 mtu 1500 "
+                    f"netns {h.namespace}" for h in made] +
+                   [f"link set {h.port} master br0 up" for h in made])
+        for host in made:
+            host.connect()
+            self.hosts.append(host)
+        return made
 
     def add_client(self):
         """The client and its 64 + 64 + 256 + 256 addresses."""

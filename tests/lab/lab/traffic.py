@@ -52,7 +52,7 @@ class Traffic:
     def __init__(self, host, sources, vip4=None, vip6=None, rate=0, deadline=3.0, streams=0,
                  line=0.02, udp_rate=0, udp_deadline=0.5, sniff=False, ports=(HTTP, STREAM, UDP)):
         self.host, self.sources = host, list(sources)
-        self.rate = rate
+        self.rate, self.udp_deadline = rate, udp_deadline
         self.connections, self.datagrams, self.broken, self.doubles = [], [], [], []
         self.late = []
         self._streams, self._report, self._reports = [], [], 0
