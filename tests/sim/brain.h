@@ -12,6 +12,7 @@ struct brain {
     size_t (*bytes)(void);
     void (*init)(struct node *n, const struct node_config *config, uint64_t seed,
                  uint32_t incarnation);
+    int (*restore)(struct node *n, const uint8_t *data, size_t length);
     void (*step)(struct node *n, instant now, const struct event *event, struct actions *out);
     instant (*deadline)(const struct node *n);
     uint32_t (*incarnation)(const struct node *n);

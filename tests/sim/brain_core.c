@@ -6,6 +6,7 @@
 const struct brain brain_core = {
     .bytes = node_bytes,
     .init = node_init,
+    .restore = node_restore,
     .step = node_step,
     .deadline = node_deadline,
     .incarnation = node_incarnation,

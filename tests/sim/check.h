@@ -6,6 +6,7 @@
 
 #include "ipclusterd/bitmap.h"
 #include "ipclusterd/plan.h"
+#include "hosts.h"
 #include "scenario.h"
 
 struct world;
@@ -19,7 +20,8 @@ enum check {
     CHECK_S6,
     CHECK_S7,
     CHECK_S8,
-    CHECK_HEAL,     /* after the storm everything agrees within a bounded time */
+    CHECK_HEAL,     /* after the storm everything agrees within a bounded time, and stays so */
+    CHECK_LINGER,   /* who lingers without flows gives the bucket up */
     CHECK_CONTRACT, /* the brain breaks the contract of node.h */
     CHECK_KINDS
 };
@@ -27,10 +29,10 @@ enum check {
 enum { TABLES_MAX = 8192 };
 
 struct checks {
-    uint64_t claims[BUCKETS_MAX];   /* hosts whose plan claims the bucket */
-    uint64_t releases[BUCKETS_MAX]; /* hosts that release it */
-    struct bitmap doubtful;         /* more than one host in these two */
-    struct bitmap reported;         /* a double acceptor already told of */
+    struct hosts claims[BUCKETS_MAX];   /* hosts whose plan claims the bucket */
+    struct hosts releases[BUCKETS_MAX]; /* hosts that release it */
+    struct bitmap doubtful;             /* more than one host in these two */
+    struct bitmap reported;             /* a double acceptor already told of */
     unsigned doubtful_count;
     struct {
         uint64_t view, table; /* S6: digest of a view -> hash of its tables */
@@ -64,7 +66,10 @@ void check_fail(struct world *w, enum check c, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Hosts that would let a new flow of the bucket in now. */
-uint64_t check_acceptors(const struct world *w, unsigned bucket);
+struct hosts check_acceptors(const struct world *w, unsigned bucket);
+
+/* Host i's plan and lease let new flows of the bucket in. */
+bool check_claims(const struct world *w, unsigned i, unsigned bucket);
 
 /* Host i's class of the bucket changed from `old` to what its kernel has now. */
 void check_class_changed(struct world *w, unsigned i, unsigned bucket, enum bucket_class old);
@@ -79,7 +84,7 @@ void check_always(struct world *w);
 /* S6, when a view has changed: reads host i's status. */
 void check_view(struct world *w, unsigned i);
 
-/* S2: host i has just stopped serving, and nothing else is wrong. */
+/* S2 (check_cover.c): host i has just stopped serving, and nothing else is wrong. */
 void check_death_begin(struct world *w, unsigned i);
 void check_death_end(struct world *w);
 usec check_takeover_limit(const struct world *w);
@@ -87,5 +92,12 @@ usec check_takeover_limit(const struct world *w);
 /* S2 of hand-overs. */
 void check_gaps_begin(struct world *w);
 void check_gaps_end(struct world *w);
+
+/* S2 on a change of host i's kernel. */
+void check_cover_changed(struct world *w, unsigned i);
+
+/* All have agreed for so long, and nothing has happened: nobody lingers on a
+ * bucket whose last flow ended long ago. */
+void check_lingering(struct world *w, usec calm);
 
 #endif

@@ -1,11 +1,13 @@
 #!/bin/sh
 # What `make check` wants of the simulator: the seeds 1 to $sim_seeds break no
-# invariant, and one seed gives one trace. A test per invariant.
+# invariant, nor do the scripts of runs that once did, and one seed gives one
+# trace. A test per invariant and per script.
 set -eu
 sim=${top_builddir:-.}/tests/sim/sim
 seeds=${sim_seeds:-500}
 flags=${sim_flags:-}
-properties='S1 S2 S3 S4 S5 S6 S7 S8 HEAL CONTRACT'
+properties='S1 S2 S3 S4 S5 S6 S7 S8 HEAL LINGER CONTRACT'
+scripts=${top_srcdir:-$(dirname "$0")/../..}/tests/sim/regressions
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -45,6 +47,16 @@ if [ -s "$work/again" ] && [ "$(grep "^seed $seeds " "$work/out")" = "$(cat "$wo
 else
     verdict 'one seed, one trace' no
 fi
+
+for script in "$scripts"/*.sim; do
+    [ -e "$script" ] || continue
+    if "$sim" --script "$script" > "$work/out" 2>&1; then
+        verdict "$script" yes
+    else
+        cat "$work/out"
+        verdict "$script" no
+    fi
+done
 
 echo "sim: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -18,11 +18,14 @@ static void course_enter(struct world *w, enum phase phase)
 void course_begin(struct world *w)
 {
     const struct scenario *s = &w->scenario;
+    struct rng starts = rng_make(s->seed ^ rng_mix(s->noise), 7);
     w->course.rng = rng_make(s->seed, 5);
     course_enter(w, PHASE_HEAL);
+    for (size_t k = 0; k < w->script->acts; k++)
+        w->script->act[k].on = false;
     for (unsigned i = 0; i < s->nodes; i++) {
         struct happening start = {.kind = HAPPEN_START, .node = (uint16_t)i};
-        world_later(w, rng_between(&w->course.rng, 0, 4 * s->dead_after), &start);
+        world_later(w, rng_between(&starts, 0, 4 * s->dead_after), &start);
     }
     world_later(w, s->connect_every, &(struct happening){.kind = HAPPEN_CONNECT});
     world_later(w, s->segment_every, &(struct happening){.kind = HAPPEN_SEGMENT});
@@ -34,8 +37,10 @@ static bool host_agrees(struct world *w, unsigned i, uint64_t *view, bool *first
 {
     struct status *s = w->status;
     w->brain->status(w->host[i].node, world_clock(w, i), s);
-    bool drilled = w->course.phase == PHASE_DRILL && i == w->course.victim;
-    if (!s->converged || (s->state != NODE_SERVING && !drilled) || (!*first && s->view != *view)) {
+    bool drilled = w->course.phase == PHASE_DRILL && i == w->course.act.victim;
+    /* Who was held up lately takes longer to call another dead: that goes by. */
+    if (!s->converged || (s->state != NODE_SERVING && !drilled) || s->patience > 0 ||
+        (!*first && s->view != *view)) {
         trace_line(&w->trace, w->now, (int)i, "does not agree: state %d, %s, view %016" PRIx64,
                    (int)s->state, s->converged ? "converged" : "not converged", s->view);
         return false;
@@ -61,10 +66,11 @@ static bool course_agreed(struct world *w)
     uint64_t view = 0;
     bool first = true;
     for (unsigned b = 0; b < w->scenario.buckets; b++) {
-        uint64_t acceptors = check_acceptors(w, b);
-        if ((acceptors & (acceptors - 1)) != 0)
-            return false;
-        if (acceptors != 0 && w->host[__builtin_ctzll(acceptors)].state != HOST_RUNNING)
+        struct hosts acceptors = check_acceptors(w, b);
+        int host = hosts_first(&acceptors);
+        if (host == HOST_NONE)
+            continue;
+        if (hosts_next(&acceptors, host) != HOST_NONE || w->host[host].state != HOST_RUNNING)
             return false;
     }
     for (unsigned i = 0; i < w->scenario.nodes; i++) {
@@ -75,8 +81,8 @@ static bool course_agreed(struct world *w)
             return false;
     }
     for (unsigned b = 0; b < w->scenario.buckets && !first; b++) {
-        int16_t owner = w->course.owner_now[b];
-        if (check_acceptors(w, b) != (owner < 0 ? 0 : (uint64_t)1 << owner))
+        struct hosts acceptors = check_acceptors(w, b);
+        if (hosts_first(&acceptors) != w->course.owner_now[b])
             return false;
     }
     return true;
@@ -86,57 +92,72 @@ static void storm_begin(struct world *w)
 {
     struct course *c = &w->course;
     const struct scenario *s = &w->scenario;
-    c->storm++;
-    c->storm_until = w->now + rng_between(&c->rng, s->storm_max / 4, s->storm_max);
     trace_line(&w->trace, w->now, -1, "a storm begins");
     course_enter(w, PHASE_STORM);
     w->net.profile = s->net_storm;
     w->kernel_profile = s->kernel_storm;
-    struct happening h = {.kind = HAPPEN_FAULT, .arg = c->storm};
-    world_later(w, rng_between(&c->rng, 1, s->fault_every), &h);
+    c->storm = c->next - 1;
+    for (; c->next < w->script->acts && w->script->act[c->next].kind == ACT_STRIKE; c->next++) {
+        struct happening h = {.kind = HAPPEN_FAULT, .arg = c->next};
+        world_later(w, w->script->act[c->next].at, &h);
+    }
 }
 
-/* A victim without whom there is still somebody to own a bucket. */
-static bool drill_choose(struct world *w)
+/* Without the victim there is still somebody to own a bucket, and a majority. */
+static bool drill_possible(const struct world *w, enum drill drill, unsigned victim)
 {
-    struct course *c = &w->course;
-    c->drill = (enum drill)rng_below(&c->rng, DRILL_KINDS);
-    c->victim = (unsigned)rng_below(&c->rng, w->scenario.nodes);
-    for (unsigned i = 0; i < w->scenario.nodes; i++)
-        if (i != c->victim && w->host[i].config.weight > 0)
+    const struct scenario *s = &w->scenario;
+    bool stays = drill == DRILL_DRAIN || drill == DRILL_RELOAD;
+    if (victim >= s->nodes || (s->nodes < 3 && (drill == DRILL_BRIDGE || (s->majority && !stays))))
+        return false;
+    for (unsigned i = 0; i < s->nodes; i++)
+        if (i != victim && w->host[i].config.weight > 0)
             return true;
     return false;
+}
+
+/* The victim and the next host do not hear each other; then it gets another
+ * weight, and what has to move between the two moves all the same. */
+static void drill_bridge(struct world *w, unsigned victim, const struct event *e)
+{
+    struct hosts a = hosts_of(victim), b = hosts_of((victim + 1) % w->scenario.nodes);
+    net_cut(&w->net, &a, &b);
+    net_cut(&w->net, &b, &a);
+    world_step(w, victim, e);
 }
 
 static void drill_step(struct world *w, const struct event *e)
 {
     check_gaps_begin(w);
-    world_step(w, w->course.victim, e);
+    world_step(w, w->course.act.victim, e);
 }
 
 static void drill_begin(struct world *w)
 {
-    static const char *const names[DRILL_KINDS] = {"host crash", "daemon crash", "pause",
-                                                   "leave",      "drain",        "reload"};
     struct course *c = &w->course;
-    struct host *h = &w->host[c->victim];
+    unsigned victim = c->act.victim;
+    struct host *h = &w->host[victim];
     struct event e = {0};
     memcpy(c->owner, c->owner_now, sizeof c->owner);
     memcpy(c->home, c->home_now, sizeof c->home);
-    trace_line(&w->trace, w->now, (int)c->victim, "drill: %s", names[c->drill]);
+    trace_line(&w->trace, w->now, (int)victim, "drill: %s", drill_name(c->act.drill));
     course_enter(w, PHASE_DRILL);
-    switch (c->drill) {
+    switch (c->act.drill) {
     case DRILL_HOST_CRASH:
-        check_death_begin(w, c->victim);
-        world_kill_host(w, c->victim);
+        check_death_begin(w, victim);
+        world_kill_host(w, victim);
         break;
     case DRILL_DAEMON_CRASH:
-        check_death_begin(w, c->victim);
-        world_kill_daemon(w, c->victim);
+        check_death_begin(w, victim);
+        world_kill_daemon(w, victim);
         break;
     case DRILL_PAUSE:
-        check_death_begin(w, c->victim);
-        world_pause(w, c->victim);
+        check_death_begin(w, victim);
+        world_pause(w, victim);
+        break;
+    case DRILL_FREEZE:
+        check_death_begin(w, victim);
+        world_freeze(w, victim);
         break;
     case DRILL_LEAVE:
         h->leaving = true;
@@ -149,11 +170,15 @@ static void drill_begin(struct world *w)
         drill_step(w, &e);
         break;
     case DRILL_RELOAD:
+    case DRILL_BRIDGE:
     case DRILL_KINDS:
         h->config.weight = (uint16_t)(h->config.weight / 2 + 1);
         e.kind = EVENT_RELOAD;
         e.reload = &h->config;
-        drill_step(w, &e);
+        if (c->act.drill == DRILL_BRIDGE)
+            drill_bridge(w, victim, &e);
+        else
+            drill_step(w, &e);
         break;
     }
 }
@@ -163,8 +188,8 @@ static void drill_check_movement(struct world *w)
 {
     const struct course *c = &w->course;
     unsigned stayed = 0, moved = 0, last = 0;
-    for (unsigned b = 0; b < w->scenario.buckets && c->drill != DRILL_RELOAD; b++) {
-        bool should = c->home[b] == (int)c->victim;
+    for (unsigned b = 0; b < w->scenario.buckets && c->act.drill < DRILL_RELOAD; b++) {
+        bool should = c->home[b] == (int)c->act.victim;
         bool did = c->owner_now[b] != c->owner[b];
         if (should == did)
             continue;
@@ -176,29 +201,35 @@ static void drill_check_movement(struct world *w)
         check_fail(w, CHECK_S7,
                    "without node%02u %u of its buckets stayed, %u of others moved, as bucket %u "
                    "from node%02d to node%02d",
-                   c->victim, stayed, moved, last, c->owner[last], c->owner_now[last]);
+                   c->act.victim, stayed, moved, last, c->owner[last], c->owner_now[last]);
 }
 
 static void drill_undo(struct world *w)
 {
     struct course *c = &w->course;
     struct event e = {0};
-    trace_line(&w->trace, w->now, (int)c->victim, "drill: return");
+    trace_line(&w->trace, w->now, (int)c->act.victim, "drill: return");
     course_enter(w, PHASE_RETURN);
     check_gaps_begin(w);
-    switch (c->drill) {
+    switch (c->act.drill) {
     case DRILL_HOST_CRASH:
     case DRILL_DAEMON_CRASH:
     case DRILL_LEAVE:
-        world_start(w, c->victim);
+        world_start(w, c->act.victim);
         break;
     case DRILL_PAUSE:
-        world_resume(w, c->victim);
+        world_resume(w, c->act.victim);
+        break;
+    case DRILL_FREEZE:
+        world_thaw(w, c->act.victim);
         break;
     case DRILL_DRAIN:
         e.kind = EVENT_CONTROL;
         e.control.verb = CONTROL_UNDRAIN;
-        world_step(w, c->victim, &e);
+        world_step(w, c->act.victim, &e);
+        break;
+    case DRILL_BRIDGE:
+        net_heal(&w->net);
         break;
     case DRILL_RELOAD:
     case DRILL_KINDS:
@@ -209,12 +240,64 @@ static void drill_undo(struct world *w)
 static void return_check(struct world *w)
 {
     const struct course *c = &w->course;
-    for (unsigned b = 0; b < w->scenario.buckets && c->drill != DRILL_RELOAD; b++)
+    for (unsigned b = 0; b < w->scenario.buckets && c->act.drill < DRILL_RELOAD; b++)
         if (c->owner_now[b] != c->owner[b]) {
             check_fail(w, CHECK_S7, "after the return of node%02u bucket %u is not node%02d's",
-                       c->victim, b, c->owner[b]);
+                       c->act.victim, b, c->owner[b]);
             return;
         }
+}
+
+/* The next act: a drill after the start and every storm, now and then a rest,
+ * and as long as there is time another storm. False: there is none. */
+static bool act_draw(struct world *w)
+{
+    struct course *c = &w->course;
+    const struct scenario *s = &w->scenario;
+    enum act_kind last = c->next == 0 ? ACT_STORM : c->act.kind;
+    bool drills = drill_possible(w, DRILL_DRAIN, s->nodes - 1) || drill_possible(w, DRILL_DRAIN, 0);
+    if (last == ACT_STORM && drills) {
+        drill_draw(w->script, &c->rng);
+        return true;
+    }
+    /* A rest takes seconds: not where it would be most of the run. */
+    bool long_runs = s->interval >= 50 * USEC_PER_MS;
+    if (last != ACT_REST && rng_chance(&c->rng, long_runs ? 200000 : 20000)) {
+        rest_draw(w->script, &c->rng);
+        return true;
+    }
+    if (w->now >= s->duration)
+        return false;
+    if (s->faults == 0 && drills)
+        drill_draw(w->script, &c->rng);
+    else
+        storm_draw(w->script, &c->rng);
+    return true;
+}
+
+/* All is calm and agreed: what comes next? */
+static void act_begin(struct world *w)
+{
+    struct course *c = &w->course;
+    for (;;) {
+        if (c->next == w->script->acts && (w->script->given || !act_draw(w))) {
+            w->over = true;
+            return;
+        }
+        c->act = w->script->act[c->next++];
+        if (c->act.kind == ACT_STORM) {
+            storm_begin(w);
+            return;
+        }
+        if (c->act.kind == ACT_REST) {
+            course_enter(w, PHASE_REST);
+            return;
+        }
+        if (c->act.kind == ACT_DRILL && drill_possible(w, c->act.drill, c->act.victim)) {
+            drill_begin(w);
+            return;
+        }
+    }
 }
 
 /* The phase is over: everything agrees. */
@@ -231,12 +314,7 @@ static void course_next(struct world *w)
             c->worst_heal = took;
         for (unsigned i = 0; i < w->scenario.nodes; i++)
             w->host[i].drained = false;
-        if (drill_choose(w))
-            drill_begin(w);
-        else if (w->now >= w->scenario.duration)
-            w->over = true;
-        else
-            storm_begin(w);
+        act_begin(w);
         break;
     case PHASE_DRILL:
         drill_check_movement(w);
@@ -244,12 +322,11 @@ static void course_next(struct world *w)
         break;
     case PHASE_RETURN:
         return_check(w);
-        if (w->now >= w->scenario.duration)
-            w->over = true;
-        else if (w->scenario.faults != 0)
-            storm_begin(w);
-        else if (drill_choose(w))
-            drill_begin(w);
+        act_begin(w);
+        break;
+    case PHASE_REST:
+        check_lingering(w, took);
+        act_begin(w);
         break;
     case PHASE_STORM:
     case PHASE_DONE:
@@ -257,29 +334,51 @@ static void course_next(struct world *w)
     }
 }
 
-void course_look(struct world *w)
+static void storm_look(struct world *w)
+{
+    if (w->now - w->course.phase_since < w->course.act.lasts)
+        return;
+    course_enter(w, PHASE_HEAL);
+    nemesis_heal(w);
+}
+
+/* In a rest nobody may disagree, for nothing happens. */
+static void rest_look(struct world *w)
+{
+    if (!course_agreed(w)) {
+        check_fail(w, CHECK_HEAL, "what had been agreed is not, and nothing has happened");
+        w->over = true;
+    } else if (w->now - w->course.phase_since >= w->course.act.lasts) {
+        course_next(w);
+    }
+}
+
+static void calm_look(struct world *w)
 {
     struct course *c = &w->course;
     const struct scenario *s = &w->scenario;
     usec since = w->now - c->phase_since;
     bool drill = c->phase == PHASE_DRILL || c->phase == PHASE_RETURN;
-    if (c->phase == PHASE_STORM) {
-        if (w->now >= c->storm_until) {
-            course_enter(w, PHASE_HEAL);
-            nemesis_heal(w);
-        }
-    } else {
-        for (unsigned i = 0; i < s->nodes && c->phase == PHASE_HEAL; i++)
-            nemesis_mend(w, i);
-        if ((!drill || since >= s->dead_after + 4 * s->interval) && course_agreed(w)) {
-            course_next(w);
-        } else if (since > 10 * USEC_PER_S + 20 * s->dead_after) {
-            check_fail(w, CHECK_HEAL, "no agreement %lld us after the %s", (long long)since,
-                       drill ? "drill" : "storm");
-            check_death_end(w);
-            w->over = true;
-        }
+    for (unsigned i = 0; i < s->nodes && c->phase != PHASE_DRILL; i++)
+        nemesis_mend(w, i);
+    if ((!drill || since >= s->dead_after + 4 * s->interval) && course_agreed(w)) {
+        course_next(w);
+    } else if (since > 10 * USEC_PER_S + 20 * s->dead_after) {
+        check_fail(w, CHECK_HEAL, "no agreement %lld us after the %s", (long long)since,
+                   drill ? "drill" : "storm");
+        check_death_end(w);
+        w->over = true;
     }
+}
+
+void course_look(struct world *w)
+{
+    if (w->course.phase == PHASE_STORM)
+        storm_look(w);
+    else if (w->course.phase == PHASE_REST)
+        rest_look(w);
+    else
+        calm_look(w);
     if (!w->over)
-        world_later(w, 2 * s->interval, &(struct happening){.kind = HAPPEN_PHASE});
+        world_later(w, 2 * w->scenario.interval, &(struct happening){.kind = HAPPEN_PHASE});
 }

@@ -16,7 +16,7 @@ struct node {
     uint32_t incarnation;
     instant now, tick;
     uint64_t generation;
-    bool in_flight, over;
+    bool in_flight, seized;
     struct plan plan, applied;
     uint8_t beat[16];
 };
@@ -45,12 +45,18 @@ static void fake_init(struct node *n, const struct node_config *config, uint64_t
     plan_init(&n->applied, config->buckets);
 }
 
+static int fake_restore(struct node *n, const uint8_t *data, size_t length)
+{
+    fake[n->host].restored = length > 1 ? data[1] : 0;
+    return 0;
+}
+
 static void fake_want(const struct node *n, struct plan *p)
 {
     const struct fake *f = &fake[n->host];
     plan_init(p, n->config.buckets);
     for (unsigned b = 0; b < n->config.buckets; b++) {
-        p->class_of[b] = f->class_of[b];
+        p->class_of[b] = n->seized ? (uint8_t)CLASS_OWN : f->class_of[b];
         p->target_of[b] = PLAN_TARGET_NONE;
         if (f->class_of[b] != CLASS_RELEASE)
             continue;
@@ -100,6 +106,16 @@ static void fake_step(struct node *n, instant now, const struct event *e, struct
     }
     if (e->kind == EVENT_FLOWS)
         memcpy(f->flows, e->flows.of, n->config.buckets * sizeof *f->flows);
+    if (e->kind == EVENT_CONTROL && e->control.verb == CONTROL_DRAIN && f->seizes)
+        n->seized = true;
+    if (e->kind == EVENT_CONTROL && f->stores) {
+        struct action *a = &out->item[out->count++];
+        n->beat[1]++;
+        a->kind = ACTION_STORE;
+        a->store.data = n->beat;
+        a->store.length = sizeof n->beat;
+        fake_send(n, out);
+    }
     if (e->kind == EVENT_DATAGRAM && f->gullible)
         fake_send(n, out);
     if (e->kind == EVENT_LEAVE && !f->stubborn)
@@ -108,8 +124,10 @@ static void fake_step(struct node *n, instant now, const struct event *e, struct
         n->tick = instant_add(now, n->config.interval);
         if (!f->mute)
             fake_send(n, out);
-        if (!f->lapse)
-            out->item[out->count++].kind = ACTION_RENEW;
+        if (!f->lapse) {
+            out->item[out->count].kind = ACTION_RENEW;
+            out->item[out->count++].renew.span = n->config.lease;
+        }
         out->item[out->count++].kind = ACTION_COUNT;
     }
     fake_commit(n, out);
@@ -144,6 +162,7 @@ static void fake_status(const struct node *n, instant now, struct status *out)
 const struct brain brain_fake = {
     .bytes = fake_bytes,
     .init = fake_init,
+    .restore = fake_restore,
     .step = fake_step,
     .deadline = fake_deadline,
     .incarnation = fake_incarnation,

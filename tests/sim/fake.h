@@ -19,11 +19,14 @@ struct fake {
     bool gullible;                                 /* answers every datagram, genuine or not */
     bool torn;                                     /* says that nothing has converged */
     bool stubborn;                                 /* does not exit when it is told to leave */
+    bool seizes;                                   /* once drained it claims all, for ever */
+    bool stores;                                   /* at a control, before it sends */
     uint64_t view;                                 /* of its status */
     int16_t owner[BUCKETS_MAX], home[BUCKETS_MAX]; /* hosts */
     /* What came of it. */
     uint64_t steps, failures;
     uint32_t flows[BUCKETS_MAX];
+    uint8_t restored; /* how often it had stored */
 };
 
 extern struct fake fake[HOSTS_MAX];

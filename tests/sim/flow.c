@@ -10,10 +10,18 @@
 void flows_reset(struct flows *f, const struct scenario *s)
 {
     memset(f, 0, sizeof *f);
-    f->rng = rng_make(s->seed, 3);
+    f->rng = rng_make(s->seed ^ rng_mix(s->noise), 3);
     memset(f->head, 0xff, sizeof f->head);
     for (size_t i = 0; i < FLOWS_MAX; i++)
         f->free[f->free_count++] = (uint16_t)(FLOWS_MAX - 1 - i);
+}
+
+/* Its host no longer has it. */
+static void flow_ended(struct world *w, const struct flow *f)
+{
+    struct kernel *k = &w->host[f->node].kernel;
+    if (--k->flows[f->bucket] == 0)
+        k->flowless_since[f->bucket] = w->now;
 }
 
 static void flow_unlink(struct world *w, int i)
@@ -21,7 +29,7 @@ static void flow_unlink(struct world *w, int i)
     struct flows *all = &w->flows;
     struct flow *f = &all->item[i];
     if (!f->orphan)
-        w->host[f->node].kernel.flows[f->bucket]--;
+        flow_ended(w, f);
     if (f->next != FLOW_NONE)
         all->item[f->next].previous = f->previous;
     if (f->previous != FLOW_NONE)
@@ -87,17 +95,17 @@ void flow_connect(struct world *w)
 {
     struct flows *all = &w->flows;
     unsigned bucket = (unsigned)rng_below(&all->rng, w->scenario.buckets);
-    uint64_t acceptors = check_acceptors(w, bucket);
+    struct hosts acceptors = check_acceptors(w, bucket);
     usec life = flow_life(w);
     unsigned skip = (unsigned)rng_below(&all->rng, HOSTS_MAX);
-    if (acceptors == 0) {
+    int host = hosts_first(&acceptors);
+    if (host == HOST_NONE) {
         all->unserved++;
         trace_number(&w->trace, bucket);
     } else {
-        skip %= (unsigned)__builtin_popcountll(acceptors);
-        while (skip-- > 0)
-            acceptors &= acceptors - 1;
-        flow_open(w, bucket, (unsigned)__builtin_ctzll(acceptors), life);
+        for (skip %= hosts_count(&acceptors); skip > 0; skip--)
+            host = hosts_next(&acceptors, host);
+        flow_open(w, bucket, (unsigned)host, life);
     }
     struct happening h = {.kind = HAPPEN_CONNECT};
     world_later(w, rng_between(&all->rng, 1, 2 * w->scenario.connect_every), &h);
@@ -117,7 +125,7 @@ static bool flow_reset_by(struct world *w, int i, unsigned x)
     } else if (f->excused) {
         w->flows.broken_by_restart++;
     } else if (holder->state == HOST_RUNNING) {
-        wrong = net_hear_each_other(w, x, f->node);
+        wrong = net_connected(w, x, f->node);
     } else {
         dead_for = w->now - holder->stopped_at;
         wrong = dead_for < w->scenario.orphan_after &&
@@ -181,7 +189,7 @@ void flow_host_died(struct world *w, unsigned host)
             continue;
         f->orphan = true;
         f->died_at = w->now;
-        w->host[host].kernel.flows[f->bucket]--;
+        flow_ended(w, f);
     }
 }
 

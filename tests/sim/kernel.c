@@ -49,49 +49,73 @@ void kernel_clear(struct world *w, unsigned i)
     kernel_change(w, i, &k->next);
 }
 
-void kernel_commit(struct world *w, unsigned i, const struct plan *plan)
+/* The happening takes its turn in the kernel. */
+static void kernel_ask(struct world *w, unsigned i, struct happening *h)
 {
-    struct host *host = &w->host[i];
-    struct kernel *k = &host->kernel;
+    struct kernel *k = &w->host[i].kernel;
     const struct kernel_profile *p = &w->kernel_profile;
-    if (plan != NULL) {
-        if (k->applying)
-            check_fail(w, CHECK_CONTRACT, "node%02u has two plans in flight", i);
-        if (plan->buckets != w->scenario.buckets || plan->generation == 0)
-            check_fail(w, CHECK_CONTRACT, "node%02u sends a plan without sense", i);
-        k->next = *plan;
-        k->applying = true;
-    }
     usec takes = rng_between(&w->rng, p->commit_min, p->commit_max);
     if (rng_chance(&w->rng, p->slow))
         takes = rng_between(&w->rng, p->commit_max, p->slow_max);
     int64_t start = k->busy_until > w->now ? k->busy_until : w->now;
     k->busy_until = start + takes;
-    struct happening h = {
-        .kind = HAPPEN_EFFECT,
-        .node = (uint16_t)i,
-        .boot = host->boot,
-        .arg = plan == NULL ? 0 : plan->generation,
-        .error = k->jammed || rng_chance(&w->rng, p->fail) ? -ENOBUFS : 0,
-    };
-    world_later(w, k->busy_until - w->now, &h);
+    h->kind = HAPPEN_EFFECT;
+    h->node = (uint16_t)i;
+    h->boot = w->host[i].boot;
+    h->error = k->jammed || rng_chance(&w->rng, p->fail) ? -ENOBUFS : 0;
+    world_later(w, k->busy_until - w->now, h);
+}
+
+void kernel_commit(struct world *w, unsigned i, const struct plan *plan)
+{
+    struct kernel *k = &w->host[i].kernel;
+    if (k->applying)
+        check_fail(w, CHECK_CONTRACT, "node%02u has two plans in flight", i);
+    if (plan->buckets != w->scenario.buckets || plan->generation == 0)
+        check_fail(w, CHECK_CONTRACT, "node%02u sends a plan without sense", i);
+    k->next = *plan;
+    k->applying = true;
+    struct happening h = {.arg = plan->generation};
+    kernel_ask(w, i, &h);
+}
+
+void kernel_renew(struct world *w, unsigned i, usec span)
+{
+    struct happening h = {.span = span};
+    kernel_ask(w, i, &h);
+}
+
+/* The span counts from the asking, but for what the shell lets pass: a commit
+ * that takes longer than half of what is between lease and dead_after is cut. */
+static void kernel_lease(struct world *w, const struct happening *h)
+{
+    struct kernel *k = &w->host[h->node].kernel;
+    usec spare = (w->scenario.dead_after - w->scenario.lease) / 2;
+    usec late = w->now - h->made_at < spare ? w->now - h->made_at : spare;
+    bool lapsed = !kernel_leased(k, w->now);
+    k->renewed_at = w->now;
+    k->asked_at = h->made_at;
+    k->lease_until = h->made_at + world_span(w, h->node, h->span) + late;
+    check_kernel_changed(w, h->node, lapsed);
 }
 
 void kernel_take_effect(struct world *w, const struct happening *h)
 {
-    struct kernel *k = &w->host[h->node].kernel;
+    struct host *host = &w->host[h->node];
+    struct kernel *k = &host->kernel;
     if (h->error == 0 && h->arg == 0) {
-        bool lapsed = !kernel_leased(k, w->now);
-        k->renewed_at = w->now;
-        k->asked_at = h->made_at;
-        k->lease_until = w->now + w->scenario.lease;
-        check_kernel_changed(w, h->node, lapsed);
+        kernel_lease(w, h);
     } else if (h->error == 0) {
         assert(k->applying && k->next.generation == h->arg);
         kernel_change(w, h->node, &k->next);
     }
     if (h->arg != 0)
         k->applying = false;
+    if (host->doomed && h->arg != 0 && h->error == 0) {
+        host->doomed = false;
+        world_kill_daemon(w, h->node);
+        return;
+    }
     struct happening applied = *h;
     applied.kind = HAPPEN_APPLIED;
     world_later(w, rng_between(&w->rng, 5, 50), &applied);

@@ -20,13 +20,17 @@ struct kernel {
     int64_t asked_at;   /* when that renewal was asked for */
     int64_t busy_until; /* commits are carried out one after another */
     uint32_t flows[BUCKETS_MAX];
+    int64_t flowless_since[BUCKETS_MAX]; /* when the last flow of the bucket ended */
 };
 
 /* Empties host i's kernel of our state: all foreign, no lease. Flows stay. */
 void kernel_clear(struct world *w, unsigned i);
 
-/* Host i's daemon commits a plan, or with NULL a renewal of the lease. */
+/* Host i's daemon commits a plan. */
 void kernel_commit(struct world *w, unsigned i, const struct plan *plan);
+
+/* It renews the lease, for so long. */
+void kernel_renew(struct world *w, unsigned i, usec span);
 
 /* HAPPEN_EFFECT. */
 void kernel_take_effect(struct world *w, const struct happening *h);

@@ -1,15 +1,10 @@
 /*
- * Storms: faults at random times, each undone some time later or at the latest
- * when the storm is over.
+ * Storms: the strikes of the script at their times, each undone some time later
+ * or at the latest when the storm is over.
  */
 #include <string.h>
 
 #include "world.h"
-
-static unsigned host_any(struct world *w)
-{
-    return (unsigned)rng_below(&w->course.rng, w->scenario.nodes);
-}
 
 static void host_control(struct world *w, unsigned i, bool drain)
 {
@@ -18,6 +13,13 @@ static void host_control(struct world *w, unsigned i, bool drain)
     w->host[i].drained = w->host[i].drained || drain;
     trace_line(&w->trace, w->now, (int)i, drain ? "drain" : "undrain");
     world_step(w, i, &e);
+}
+
+static void host_release(struct world *w, unsigned i)
+{
+    struct event e = {.kind = EVENT_CONTROL, .control = {CONTROL_RELEASE, NULL}};
+    if (w->scenario.penalty > 0 && w->host[i].state == HOST_RUNNING)
+        world_step(w, i, &e);
 }
 
 static void host_health(struct world *w, unsigned i, bool healthy)
@@ -45,56 +47,95 @@ static void host_leave(struct world *w, unsigned i)
     world_step(w, i, &e);
 }
 
-static void host_reload(struct world *w, unsigned i)
+/* An operator on host i believes that the other is dead, and takes it off. */
+static void host_forget(struct world *w, unsigned i, unsigned other)
+{
+    struct status *s = w->status;
+    w->brain->status(w->host[i].node, world_clock(w, i), s);
+    for (size_t k = 0; k < s->members; k++) {
+        struct event e = {.kind = EVENT_CONTROL, .control = {CONTROL_FORGET, s->member[k].name}};
+        if (world_host_named(w, s->member[k].name) != (int)other ||
+            s->member[k].state != MEMBER_DEAD)
+            continue;
+        trace_line(&w->trace, w->now, (int)i, "forgets node%02u", other);
+        world_step(w, i, &e);
+        return;
+    }
+}
+
+static void host_rekey(struct world *w, unsigned i)
+{
+    struct event e = {.kind = EVENT_CONTROL, .control = {CONTROL_REKEY, NULL}};
+    trace_line(&w->trace, w->now, (int)i, "rekey");
+    world_step(w, i, &e);
+}
+
+static void host_witness(struct world *w, unsigned i, bool answers)
+{
+    struct event e = {.kind = EVENT_WITNESS, .witness = {answers}};
+    w->host[i].witnessless = !answers;
+    if (w->host[i].state == HOST_RUNNING)
+        world_step(w, i, &e);
+}
+
+static void host_clock(struct world *w, unsigned i, int64_t ms)
+{
+    struct event e = {.kind = EVENT_CLOCK, .clock = {ms}};
+    world_step(w, i, &e);
+}
+
+static void host_reload(struct world *w, unsigned i, uint16_t weight)
 {
     struct node_config config = w->host[i].config;
-    bool none = i > 1 && rng_chance(&w->course.rng, 100000);
-    config.weight = none ? 0 : (uint16_t)rng_between(&w->course.rng, 1, WEIGHT_MAX);
+    config.weight = weight;
     w->host[i].config = config;
     struct event e = {.kind = EVENT_RELOAD, .reload = &config};
     trace_line(&w->trace, w->now, (int)i, "weight %u", config.weight);
     world_step(w, i, &e);
 }
 
-static void net_split(struct world *w, bool one_way)
+/* The acts of the present storm: its strikes follow it. */
+static bool storm_has(const struct world *w, size_t act)
 {
-    uint64_t all = w->scenario.nodes == 64 ? UINT64_MAX : ((uint64_t)1 << w->scenario.nodes) - 1;
-    uint64_t side = rng_chance(&w->course.rng, 400000) ? (uint64_t)1 << host_any(w)
-                                                       : rng_next(&w->course.rng) & all;
-    trace_line(&w->trace, w->now, -1, "partition %llx%s", (unsigned long long)side,
-               one_way ? ", one way" : "");
-    net_partition(&w->net, side, one_way);
+    return w->course.phase == PHASE_STORM && act > w->course.storm && act < w->course.next;
 }
 
-/* Partitions end together; a host without a link stays alone. */
-static void net_join(struct world *w)
+static bool fault_cuts(enum fault f)
 {
-    trace_line(&w->trace, w->now, -1, "partitions end");
+    return f == FAULT_PARTITION || f == FAULT_ONE_WAY || f == FAULT_BRIDGE || f == FAULT_LINK_PAIR;
+}
+
+/* It concerns the network or all kernels, not one host after another. */
+static bool fault_is_common(enum fault f)
+{
+    return fault_cuts(f) || f == FAULT_BURST || f == FAULT_SLOW_NET || f == FAULT_JUNK ||
+           f == FAULT_SLOW_KERNEL;
+}
+
+/* Cuts what the strikes that are on cut, and those who have no link. */
+static void net_recut(struct world *w)
+{
     net_heal(&w->net);
-    for (unsigned i = 0; i < w->scenario.nodes; i++)
+    for (size_t k = w->course.storm + 1; storm_has(w, k); k++) {
+        const struct act *a = &w->script->act[k];
+        if (!a->on || !fault_cuts(a->fault))
+            continue;
+        net_cut(&w->net, &a->hosts, &a->against);
+        if (a->both)
+            net_cut(&w->net, &a->against, &a->hosts);
+    }
+    for (unsigned i = 0; i < w->scenario.nodes; i++) {
+        struct hosts alone = hosts_of(i);
         if (w->host[i].unlinked)
-            net_partition(&w->net, (uint64_t)1 << i, false);
+            net_partition(&w->net, &alone, false);
+    }
 }
 
-static void net_burst(struct world *w)
+static void net_junk(struct world *w, uint64_t seed)
 {
-    w->net.profile.loss = (uint32_t)rng_between(&w->course.rng, 50000, 950000);
-    trace_line(&w->trace, w->now, -1, "loss %u ppm", w->net.profile.loss);
-}
-
-static void net_slow(struct world *w)
-{
-    w->net.profile.delay_jitter =
-        rng_scaled(&w->course.rng, w->scenario.interval / 4, 2 * w->scenario.dead_after);
-    trace_line(&w->trace, w->now, -1, "delays up to %lld us",
-               (long long)w->net.profile.delay_jitter);
-}
-
-static void net_junk(struct world *w)
-{
-    trace_line(&w->trace, w->now, -1, "junk");
-    for (uint64_t k = rng_below(&w->course.rng, 20) + 1; k > 0; k--) {
-        unsigned to = host_any(w);
+    struct rng r = rng_make(seed, 6);
+    for (uint64_t k = rng_below(&r, 20) + 1; k > 0; k--) {
+        unsigned to = (unsigned)rng_below(&r, w->scenario.nodes);
         uint32_t packet = net_forge(w, to);
         if (packet == PACKET_NONE)
             return;
@@ -103,22 +144,32 @@ static void net_junk(struct world *w)
                               .boot = w->host[to].boot,
                               .arg = packet,
                               .error = 1};
-        world_later(w, rng_between(&w->course.rng, 0, w->scenario.interval), &h);
+        world_later(w, rng_between(&r, 0, w->scenario.interval), &h);
     }
 }
 
-static void nemesis_do(struct world *w, enum fault f, unsigned i)
+/* What a strike does to one of its hosts. */
+static void host_strike(struct world *w, const struct act *a, unsigned i)
 {
     bool running = w->host[i].state == HOST_RUNNING;
-    switch (f) {
+    switch (a->fault) {
     case FAULT_HOST_CRASH:
         world_kill_host(w, i);
         break;
     case FAULT_DAEMON_CRASH:
         world_kill_daemon(w, i);
         break;
+    case FAULT_COMMIT_CRASH:
+        w->host[i].doomed = running;
+        break;
     case FAULT_PAUSE:
         world_pause(w, i);
+        break;
+    case FAULT_STALL:
+        w->host[i].stalling = running;
+        break;
+    case FAULT_FREEZE:
+        world_freeze(w, i);
         break;
     case FAULT_LEAVE:
         if (running)
@@ -128,100 +179,150 @@ static void nemesis_do(struct world *w, enum fault f, unsigned i)
         if (running)
             host_control(w, i, true);
         break;
+    case FAULT_FORGET:
+        if (running && !hosts_empty(&a->against))
+            host_forget(w, i, (unsigned)hosts_first(&a->against));
+        break;
+    case FAULT_REKEY:
+        if (running)
+            host_rekey(w, i);
+        break;
+    case FAULT_WITNESS:
+        host_witness(w, i, false);
+        break;
+    case FAULT_CLOCK:
+        if (running)
+            host_clock(w, i, a->value);
+        break;
+    case FAULT_DISK:
+        w->host[i].diskless = true;
+        break;
     case FAULT_HEALTH:
         if (running)
             host_health(w, i, false);
         break;
     case FAULT_RELOAD:
         if (running)
-            host_reload(w, i);
-        break;
-    case FAULT_PARTITION:
-    case FAULT_ONE_WAY:
-        net_split(w, f == FAULT_ONE_WAY);
+            host_reload(w, i, (uint16_t)a->value);
         break;
     case FAULT_LINK:
         if (running) {
-            net_partition(&w->net, (uint64_t)1 << i, false);
+            w->host[i].unlinked = true;
+            net_recut(w);
             host_link(w, i, false);
         }
-        break;
-    case FAULT_BURST:
-        net_burst(w);
-        break;
-    case FAULT_SLOW_NET:
-        net_slow(w);
-        break;
-    case FAULT_JUNK:
-        net_junk(w);
         break;
     case FAULT_JAM:
         w->host[i].kernel.jammed = true;
         break;
-    case FAULT_SLOW_KERNEL:
-        w->kernel_profile.slow = 300000;
-        w->kernel_profile.slow_max = rng_between(&w->course.rng, 2000, w->scenario.interval * 2);
-        break;
-    case FAULT_KINDS:
+    default:
         break;
     }
 }
 
+/* What a strike does to all. */
+static void world_strike(struct world *w, const struct act *a)
+{
+    if (fault_cuts(a->fault))
+        net_recut(w);
+    else if (a->fault == FAULT_BURST)
+        w->net.profile.loss = (uint32_t)a->value;
+    else if (a->fault == FAULT_SLOW_NET)
+        w->net.profile.delay_jitter = a->value;
+    else if (a->fault == FAULT_JUNK)
+        net_junk(w, (uint64_t)a->value);
+    else if (a->fault == FAULT_SLOW_KERNEL) {
+        w->kernel_profile.slow = 300000;
+        w->kernel_profile.slow_max = w->kernel_profile.commit_max + a->value;
+    }
+}
+
+static void hosts_trace(struct world *w, const char *what, const struct act *a)
+{
+    trace_line(&w->trace, w->now, -1, "%s %s, hosts %llx, against %llx, value %lld", what,
+               fault_name(a->fault), (unsigned long long)a->hosts.word[0],
+               (unsigned long long)a->against.word[0], (long long)a->value);
+}
+
+static void undo_later(struct world *w, size_t act, unsigned i, usec after)
+{
+    struct happening undo = {.kind = HAPPEN_UNDO, .arg = act, .node = (uint16_t)i};
+    world_later(w, after, &undo);
+}
+
 void nemesis_strike(struct world *w, const struct happening *h)
 {
-    const struct scenario *s = &w->scenario;
-    if (h->arg != w->course.storm || w->course.phase != PHASE_STORM || s->faults == 0)
+    if (!storm_has(w, h->arg))
         return;
-    unsigned skip = (unsigned)rng_below(&w->course.rng, (uint64_t)__builtin_popcount(s->faults));
-    uint32_t faults = s->faults;
-    while (skip-- > 0)
-        faults &= faults - 1;
-    enum fault f = (enum fault)__builtin_ctz(faults);
-    unsigned i = host_any(w);
-    trace_line(&w->trace, w->now, -1, "fault %s, node%02u", fault_name(f), i);
-    trace_number(&w->trace, (uint64_t)f << 8 | i);
-    nemesis_do(w, f, i);
-    struct happening undo = {
-        .kind = HAPPEN_UNDO, .arg = h->arg, .node = (uint16_t)i, .error = (int32_t)f};
-    world_later(w, rng_scaled(&w->course.rng, s->interval / 2, 10 * s->dead_after), &undo);
-    struct happening next = {.kind = HAPPEN_FAULT, .arg = h->arg};
-    world_later(w, rng_between(&w->course.rng, 1, 2 * s->fault_every), &next);
+    struct act *a = &w->script->act[h->arg];
+    unsigned nodes = w->scenario.nodes, turn = 0;
+    a->on = true;
+    hosts_trace(w, "fault", a);
+    trace_number(&w->trace, (uint64_t)a->fault << 32 | h->arg);
+    if (fault_is_common(a->fault)) {
+        world_strike(w, a);
+        undo_later(w, h->arg, 0, a->lasts);
+        return;
+    }
+    for (int i = HOST_NONE; (i = hosts_next(&a->hosts, i)) >= 0 && i < (int)nodes;)
+        host_strike(w, a, (unsigned)i);
+    /* They return in the order of their numbers, beginning somewhere. */
+    uint64_t first = a->fault < FAULT_LEAVE ? (uint64_t)a->value : 0;
+    for (unsigned k = 0; k < nodes; k++) {
+        unsigned i = (unsigned)((k + first) % nodes);
+        if (hosts_test(&a->hosts, i))
+            undo_later(w, h->arg, i, a->lasts + turn++ * a->spread);
+    }
 }
 
 static void fault_undo(struct world *w, enum fault f, unsigned i)
 {
     struct host *h = &w->host[i];
     switch (f) {
+    case FAULT_COMMIT_CRASH:
+        h->doomed = false;
+        world_start(w, i);
+        break;
     case FAULT_HOST_CRASH:
     case FAULT_DAEMON_CRASH:
     case FAULT_LEAVE:
         world_start(w, i);
         break;
+    case FAULT_STALL:
     case FAULT_PAUSE:
+        h->stalling = false;
         world_resume(w, i);
+        break;
+    case FAULT_FREEZE:
+        world_thaw(w, i);
         break;
     case FAULT_DRAIN:
         if (h->state == HOST_RUNNING && h->drained)
             host_control(w, i, false);
+        break;
+    case FAULT_WITNESS:
+        if (h->witnessless && h->state != HOST_PAUSED && h->state != HOST_FROZEN)
+            host_witness(w, i, true);
+        break;
+    case FAULT_DISK:
+        h->diskless = false;
         break;
     case FAULT_HEALTH:
         if (h->state == HOST_RUNNING && h->unhealthy)
             host_health(w, i, true);
         break;
     case FAULT_LINK:
-        if (h->unlinked && h->state != HOST_PAUSED) {
+        if (h->unlinked && h->state != HOST_PAUSED && h->state != HOST_FROZEN) {
             h->unlinked = false;
-            net_join(w);
+            net_recut(w);
             host_link(w, i, true);
         }
         break;
-    case FAULT_PARTITION:
-    case FAULT_ONE_WAY:
-        net_join(w);
-        break;
     case FAULT_BURST:
+        w->net.profile.loss = w->scenario.net_storm.loss;
+        break;
     case FAULT_SLOW_NET:
-        w->net.profile = w->scenario.net_storm;
+        w->net.profile.delay_jitter = w->scenario.net_storm.delay_jitter;
         break;
     case FAULT_JAM:
         h->kernel.jammed = false;
@@ -229,20 +330,21 @@ static void fault_undo(struct world *w, enum fault f, unsigned i)
     case FAULT_SLOW_KERNEL:
         w->kernel_profile = w->scenario.kernel_storm;
         break;
-    case FAULT_JUNK:
-    case FAULT_RELOAD:
-    case FAULT_KINDS:
+    default:
+        if (fault_cuts(f))
+            net_recut(w);
         break;
     }
 }
 
 void nemesis_undo(struct world *w, const struct happening *h)
 {
-    if (h->arg != w->course.storm || w->course.phase != PHASE_STORM)
+    if (!storm_has(w, h->arg))
         return;
-    trace_line(&w->trace, w->now, -1, "end of %s, node%02u", fault_name((enum fault)h->error),
-               h->node);
-    fault_undo(w, (enum fault)h->error, h->node);
+    struct act *a = &w->script->act[h->arg];
+    trace_line(&w->trace, w->now, -1, "end of %s, node%02u", fault_name(a->fault), h->node);
+    a->on = false;
+    fault_undo(w, a->fault, h->node);
 }
 
 void nemesis_heal(struct world *w)
@@ -250,20 +352,24 @@ void nemesis_heal(struct world *w)
     trace_line(&w->trace, w->now, -1, "the storm is over");
     w->net.profile = w->scenario.net_calm;
     w->kernel_profile = w->scenario.kernel_calm;
-    for (unsigned i = 0; i < w->scenario.nodes; i++) {
-        w->host[i].kernel.jammed = false;
-        if (w->host[i].state == HOST_PAUSED)
-            world_resume(w, i);
-        if (w->host[i].unlinked)
-            host_link(w, i, true);
-    }
     net_heal(&w->net);
+    for (unsigned i = 0; i < w->scenario.nodes; i++) {
+        struct host *h = &w->host[i];
+        h->kernel.jammed = h->doomed = h->diskless = h->stalling = false;
+        world_resume(w, i);
+        world_thaw(w, i);
+        if (h->unlinked)
+            host_link(w, i, true);
+        if (h->witnessless)
+            host_witness(w, i, true);
+    }
     for (unsigned i = 0; i < w->scenario.nodes; i++)
         nemesis_mend(w, i);
 }
 
 /* A drain is remembered by the cluster, also over a restart, and a node that
- * has just started may not know of it yet: so it is undone again and again. */
+ * has just started may not know of it yet: so it is undone again and again. And
+ * an operator lets in whoever is held for having died too often. */
 void nemesis_mend(struct world *w, unsigned i)
 {
     struct host *h = &w->host[i];
@@ -273,4 +379,5 @@ void nemesis_mend(struct world *w, unsigned i)
     if (h->drained)
         host_control(w, i, false);
     fault_undo(w, FAULT_HEALTH, i);
+    host_release(w, i);
 }

@@ -14,6 +14,10 @@
 
 #define LONG_AGO (INT64_MIN / 4)
 
+/* Whether a member passes on what it hears of others' claims, so that two that
+ * do not hear each other, but both a third, are bound by S1. */
+enum { RELAYS = 1 };
+
 void net_init(struct net *n)
 {
     n->packet = calloc(PACKETS_MAX, sizeof *n->packet);
@@ -30,19 +34,18 @@ void net_free(struct net *n)
 
 void net_reset(struct net *n, const struct scenario *s)
 {
-    n->rng = rng_make(s->seed, 2);
+    n->rng = rng_make(s->seed ^ rng_mix(s->noise), 2);
     n->profile = s->net_calm;
     n->sent = n->lost = 0;
     n->trouble_at = LONG_AGO;
-    for (uint32_t i = 0; i < PACKETS_MAX; i++)
-        n->packet[i].next_free = i + 1 < PACKETS_MAX ? i + 1 : PACKET_NONE;
-    n->free = 0;
+    n->free = PACKET_NONE;
+    n->fresh = 0;
     for (size_t i = 0; i < ARCHIVE_MAX; i++)
         n->archive[i] = PACKET_NONE;
-    for (unsigned a = 0; a < HOSTS_MAX; a++) {
-        n->cut[a] = 0;
+    for (unsigned a = 0; a < s->nodes; a++) {
+        n->cut[a] = (struct hosts){{0}};
         n->trouble_from[a] = n->heard_by_any[a] = LONG_AGO;
-        for (unsigned b = 0; b < HOSTS_MAX; b++)
+        for (unsigned b = 0; b < s->nodes; b++)
             n->heard[a][b] = n->heard_since[a][b] = LONG_AGO;
     }
 }
@@ -50,9 +53,12 @@ void net_reset(struct net *n, const struct scenario *s)
 static uint32_t packet_new(struct net *n)
 {
     uint32_t i = n->free;
-    if (i == PACKET_NONE)
+    if (i != PACKET_NONE)
+        n->free = n->packet[i].next_free;
+    else if (n->fresh < PACKETS_MAX)
+        i = n->fresh++;
+    else
         return PACKET_NONE;
-    n->free = n->packet[i].next_free;
     n->packet[i].references = 1;
     return i;
 }
@@ -150,7 +156,7 @@ void net_send(struct world *w, unsigned from, const uint8_t *data, size_t length
     for (unsigned to = 0; to < w->scenario.nodes; to++) {
         if (to == from)
             continue;
-        if ((n->cut[from] >> to & 1) != 0 || rng_chance(&n->rng, n->profile.loss)) {
+        if (hosts_test(&n->cut[from], to) || rng_chance(&n->rng, n->profile.loss)) {
             net_trouble(w, from, to);
             continue;
         }
@@ -218,7 +224,7 @@ void net_note_heard(struct world *w, unsigned to, const struct packet *p)
 
 void net_forget_heard(struct world *w, unsigned host)
 {
-    for (unsigned i = 0; i < HOSTS_MAX; i++) {
+    for (unsigned i = 0; i < w->scenario.nodes; i++) {
         w->net.heard[host][i] = w->net.heard[i][host] = LONG_AGO;
         w->net.heard_since[host][i] = w->net.heard_since[i][host] = LONG_AGO;
     }
@@ -230,17 +236,75 @@ static usec net_grace(const struct world *w)
     return 3 * w->scenario.interval + 4 * net_slack(w) + 4 * w->kernel_profile.commit_max;
 }
 
-static bool net_hears(const struct world *w, unsigned a, unsigned b)
+/* Host a has heard host b without a gap for the grace times `graces`. */
+static bool net_hears(const struct world *w, unsigned a, unsigned b, int graces)
 {
     const struct net *n = &w->net;
     return w->now - n->heard[a][b] <= 2 * w->scenario.interval &&
-           w->now - n->heard_since[a][b] >= net_grace(w);
+           w->now - n->heard_since[a][b] >= graces * net_grace(w);
+}
+
+static bool net_hear_long(const struct world *w, unsigned a, unsigned b, int graces)
+{
+    return w->host[a].state == HOST_RUNNING && w->host[b].state == HOST_RUNNING &&
+           net_hears(w, a, b, graces) && net_hears(w, b, a, graces);
 }
 
 bool net_hear_each_other(const struct world *w, unsigned a, unsigned b)
 {
-    return w->host[a].state == HOST_RUNNING && w->host[b].state == HOST_RUNNING &&
-           net_hears(w, a, b) && net_hears(w, b, a);
+    return net_hear_long(w, a, b, 1);
+}
+
+bool net_connected(const struct world *w, unsigned a, unsigned b)
+{
+    if (net_hear_long(w, a, b, 1))
+        return true;
+    for (unsigned c = 0; RELAYS && c < w->scenario.nodes; c++)
+        if (c != a && c != b && net_hear_long(w, a, c, 2) && net_hear_long(w, b, c, 2))
+            return true;
+    return false;
+}
+
+/* Host a has heard host b for long, and b, which knew a, has not heard it for
+ * long: twice the time after which somebody has to act on it. */
+static bool net_hears_one_way(const struct world *w, unsigned a, unsigned b)
+{
+    const struct net *n = &w->net;
+    usec patience = 2 * w->scenario.dead_after + net_grace(w);
+    return w->host[b].state == HOST_RUNNING && net_hears(w, a, b, 1) &&
+           w->now - n->heard_since[a][b] >= patience && w->now - n->heard[b][a] >= patience &&
+           n->heard[b][a] != LONG_AGO;
+}
+
+/* Host a is one of the mute: those who do not hear it are as many as it and those
+ * whom it and who hear each other. The others cannot know of it; it can. */
+static bool net_mute(const struct world *w, unsigned a)
+{
+    unsigned deaf = 0, with = 1;
+    for (unsigned c = 0; c < w->scenario.nodes; c++) {
+        if (c == a)
+            continue;
+        deaf += net_hears_one_way(w, a, c);
+        with += net_hears(w, a, c, 0) && net_hears(w, c, a, 0);
+    }
+    return deaf >= with;
+}
+
+bool net_bound(const struct world *w, unsigned a, unsigned b)
+{
+    if (w->host[a].state != HOST_RUNNING || w->host[b].state != HOST_RUNNING)
+        return false;
+    return net_connected(w, a, b) || (net_hears_one_way(w, a, b) && net_mute(w, a)) ||
+           (net_hears_one_way(w, b, a) && net_mute(w, b));
+}
+
+const char *net_relation(const struct world *w, unsigned a, unsigned b)
+{
+    if (net_hear_each_other(w, a, b))
+        return "who hear each other";
+    if (net_connected(w, a, b))
+        return "who both hear a third";
+    return net_bound(w, a, b) ? "of whom one hears the other" : "who do not hear each other";
 }
 
 bool net_heard_until(const struct world *w, unsigned a, unsigned b, int64_t then)
@@ -252,14 +316,20 @@ bool net_heard_until(const struct world *w, unsigned a, unsigned b, int64_t then
            n->heard_since[a][b] <= then - net_grace(w);
 }
 
-void net_partition(struct net *n, uint64_t side, bool one_way)
+void net_cut(struct net *n, const struct hosts *from, const struct hosts *to)
 {
-    for (unsigned a = 0; a < HOSTS_MAX; a++) {
-        if ((side >> a & 1) != 0)
-            n->cut[a] |= ~side;
-        else if (!one_way)
-            n->cut[a] |= side;
-    }
+    for (int h = HOST_NONE; (h = hosts_next(from, h)) >= 0;)
+        hosts_merge(&n->cut[h], to);
+}
+
+void net_partition(struct net *n, const struct hosts *side, bool one_way)
+{
+    struct hosts rest;
+    for (unsigned i = 0; i < HOSTS_WORDS; i++)
+        rest.word[i] = ~side->word[i];
+    net_cut(n, side, &rest);
+    if (!one_way)
+        net_cut(n, &rest, side);
 }
 
 void net_heal(struct net *n)

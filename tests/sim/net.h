@@ -7,14 +7,15 @@
 #ifndef SIM_NET_H
 #define SIM_NET_H
 
+#include "hosts.h"
 #include "rng.h"
 #include "scenario.h"
 
 struct world;
 
 enum {
-    PACKETS_MAX = 8192, /* under way or recorded at one time */
-    ARCHIVE_MAX = 256,  /* recordings */
+    PACKETS_MAX = 65536, /* under way or recorded at one time */
+    ARCHIVE_MAX = 256,   /* recordings */
     PACKET_NONE = 0xffffffff,
 };
 
@@ -31,9 +32,9 @@ struct packet {
 struct net {
     struct rng rng;
     struct net_profile profile;
-    uint64_t cut[HOSTS_MAX]; /* of a sender: the hosts that its datagrams do not reach */
+    struct hosts cut[HOSTS_MAX]; /* of a sender: the hosts that its datagrams do not reach */
     struct packet *packet;
-    uint32_t free;
+    uint32_t free, fresh;                /* used before; never used from here on */
     uint32_t archive[ARCHIVE_MAX];       /* PACKET_NONE: empty */
     int64_t trouble_at;                  /* when a datagram was last kept from a running node */
     int64_t trouble_from[HOSTS_MAX];     /* the same, by sender */
@@ -66,11 +67,26 @@ void net_forget_heard(struct world *w, unsigned host);
  * a gap of over two intervals for the grace: three intervals and delays. */
 bool net_hear_each_other(const struct world *w, unsigned a, unsigned b);
 
+/* They hear each other, or each hears a third that tells it of the other (if
+ * members do that: see RELAYS in net.c). */
+bool net_connected(const struct world *w, unsigned a, unsigned b);
+
+/* S1 holds for these two: they are connected, or one has heard the other for so
+ * long, and has not been heard by it for so long, that it must know that it is
+ * mute and has to yield: unless more of those it hears hear it too. */
+bool net_bound(const struct world *w, unsigned a, unsigned b);
+
+/* For people: how that is so. */
+const char *net_relation(const struct world *w, unsigned a, unsigned b);
+
 /* Host a was heard by host b, in that sense, at `then`, when a stopped. */
 bool net_heard_until(const struct world *w, unsigned a, unsigned b, int64_t then);
 
-/* Cuts (or joins) every pair of which one is in `side` and one is not. */
-void net_partition(struct net *n, uint64_t side, bool one_way);
+/* No datagram of a host in `from` reaches one in `to`. */
+void net_cut(struct net *n, const struct hosts *from, const struct hosts *to);
+
+/* Cuts every pair of which one is in `side` and one is not. */
+void net_partition(struct net *n, const struct hosts *side, bool one_way);
 void net_heal(struct net *n);
 
 #endif

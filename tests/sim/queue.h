@@ -18,8 +18,8 @@ enum happening_kind {
     HAPPEN_CONNECT,  /* a client opens a connection */
     HAPPEN_SEGMENT,  /* a client sends a segment of a flow */
     HAPPEN_FLOW_END, /* arg: flow handle */
-    HAPPEN_FAULT,    /* the next fault of a storm; arg: storm */
-    HAPPEN_UNDO,     /* the end of a fault; arg: storm, error: enum fault */
+    HAPPEN_FAULT,    /* a strike of the storm; arg: its act */
+    HAPPEN_UNDO,     /* its end for one host; arg: its act */
     HAPPEN_PHASE,    /* look whether the phase is over */
     HAPPEN_START,    /* a node's first start */
     HAPPEN_KINDS
@@ -34,6 +34,7 @@ struct happening {
     uint16_t node;
     int32_t error;
     uint64_t arg;
+    int64_t span; /* us, of a renewal */
 };
 
 struct queue {

@@ -7,27 +7,8 @@
 
 #include "ipclusterd/types.h"
 
-enum { HOSTS_MAX = 64 }; /* a set of hosts is a uint64_t */
-
-/* Faults that a storm may choose from. */
-enum fault {
-    FAULT_HOST_CRASH,   /* daemon, kernel state and flows gone; later a start */
-    FAULT_DAEMON_CRASH, /* the kernel stays as it is; later a start */
-    FAULT_PAUSE,        /* SIGSTOP, later SIGCONT */
-    FAULT_LEAVE,        /* a clean stop, later a start */
-    FAULT_DRAIN,
-    FAULT_HEALTH,
-    FAULT_RELOAD, /* another weight */
-    FAULT_PARTITION,
-    FAULT_ONE_WAY,     /* a partition in one direction only; off by default */
-    FAULT_LINK,        /* one host's cable */
-    FAULT_BURST,       /* a burst of loss */
-    FAULT_SLOW_NET,    /* long and uneven delays */
-    FAULT_JUNK,        /* junk, forgeries, recordings */
-    FAULT_JAM,         /* every commit of one kernel fails */
-    FAULT_SLOW_KERNEL, /* slow commits everywhere */
-    FAULT_KINDS
-};
+#include "fault.h"
+#include "hosts.h"
 
 /* How the network treats a datagram; rates in parts per million. */
 struct net_profile {
@@ -45,14 +26,15 @@ struct kernel_profile {
 struct scenario_wish {
     unsigned nodes, buckets;
     usec duration, interval;
-    int64_t faults; /* set of 1 << enum fault, or -1 */
+    int64_t faults; /* set, or -1 */
 };
 
 struct scenario {
     uint64_t seed;
+    uint64_t noise; /* 0, or another run of the same seed: delays, losses, flows, lateness */
     unsigned nodes, buckets;
     usec duration, interval, dead_after, lease, orphan_after;
-    uint32_t faults;  /* set of 1 << enum fault that this run has */
+    uint32_t faults;  /* set that this run draws from */
     usec fault_every; /* mean time between two faults of a storm */
     usec storm_max;   /* longest storm */
     uint16_t weight[HOSTS_MAX];
@@ -60,13 +42,15 @@ struct scenario {
     struct net_profile net_calm, net_storm;
     struct kernel_profile kernel_calm, kernel_storm;
     usec connect_every, segment_every; /* mean */
-    uint32_t forget_incarnation;       /* ppm of the starts */
+    uint32_t forget_incarnation;       /* ppm of the starts: an older one, or none */
+    uint32_t clock_ppm;                /* clocks go wrong by up to this */
+    uint32_t majority;                 /* 1: quorum = "majority" */
+    uint32_t founders;                 /* 1: its first voters are in the configuration */
+    uint32_t careless;                 /* 1: the last host keeps nothing over a restart */
+    uint32_t witness, rekey;           /* 1: there is one; there is a next key */
+    uint32_t penalty;                  /* of flapping, 0: none; suppress 3, reuse 1 of these */
+    usec half_life, max_hold;
 };
-
-/* A set of faults by name ("none", "loss", "crash", "partition", "all",
- * "oneway"); -1 if there is no such name. */
-int64_t faults_by_name(const char *name);
-const char *fault_name(enum fault f);
 
 void scenario_draw(struct scenario *s, uint64_t seed, const struct scenario_wish *wish);
 

@@ -1,8 +1,7 @@
 /*
- * The simulator's command line: one seed, one run, one line; or many.
+ * The simulator: one seed, one run, one line; or many; or scripts.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,68 +10,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "request.h"
+#include "shrink.h"
 #include "world.h"
 
-enum { JOBS_MAX = 64 };
-
-struct request {
-    uint64_t first, last;
-    struct scenario_wish wish;
-    unsigned jobs;
-    bool verbose;
-    int watch;       /* bucket, or -1 */
-    char given[160]; /* options to give again for a replay */
-};
+enum { SHRINK_RUNS = 3000 };
 
 /* What the jobs add up, in shared memory. */
 struct sum {
     uint64_t runs, bad, violations, events, of[CHECK_KINDS];
+    uint64_t first_bad; /* seed */
     usec worst_takeover, worst_heal, virtual_time;
     uint64_t flows, unserved;
 };
-
-static const char usage[] =
-    "usage: sim [--seed N | --seeds A..B] [--nodes N] [--buckets N] [--duration 60s]\n"
-    "           [--interval 100ms] [--faults none|loss|crash|partition|all|oneway|NAME]\n"
-    "           [--jobs N] [--verbose [--watch BUCKET]]\n"
-    "Runs the simulator, a line for each seed. Exit status: 0, 1 violations, 2 usage.\n";
-
-static bool duration_parse(const char *text, usec *out)
-{
-    static const struct {
-        const char *unit;
-        usec us;
-    } units[] = {{"us", 1}, {"ms", 1000}, {"s", 1000000}, {"m", 60000000}, {"h", 3600000000}};
-    char *end;
-    errno = 0;
-    long long v = strtoll(text, &end, 10);
-    if (end == text || errno != 0 || v <= 0 || v > 1000000)
-        return false;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (strcmp(end, units[i].unit) == 0) {
-            *out = v * units[i].us;
-            return true;
-        }
-    return false;
-}
-
-static bool number_parse(const char *text, uint64_t max, uint64_t *out, const char **rest)
-{
-    char *end;
-    errno = 0;
-    *out = strtoull(text, &end, 10);
-    if (rest != NULL)
-        *rest = end;
-    return end != text && text[0] != '-' && errno == 0 && *out <= max &&
-           (rest != NULL || *end == '\0');
-}
-
-static bool seeds_parse(const char *text, struct request *r)
-{
-    const char *rest;
-    return number_parse(text, UINT64_MAX - 1, &r->first, &rest) && strncmp(rest, "..", 2) == 0 &&
-           number_parse(rest + 2, UINT64_MAX - 1, &r->last, NULL) && r->first <= r->last;
-}
 
 static void print_run(const struct request *r, const struct result *x)
 {
@@ -81,7 +31,7 @@ static void print_run(const struct request *r, const struct result *x)
            x->seed, x->nodes, x->duration / 1000000, x->duration / 1000 % 1000, x->events,
            x->worst_takeover / 1000, x->worst_takeover % 1000, x->violations, x->hash);
     fflush(stdout);
-    if (x->violations > 0)
+    if (x->violations > 0 && r->scripts == 0)
         fprintf(stderr, "seed %" PRIu64 ": replay with: sim --seed %" PRIu64 "%s --verbose\n",
                 x->seed, x->seed, r->given);
 }
@@ -89,7 +39,8 @@ static void print_run(const struct request *r, const struct result *x)
 static void sum_add(struct sum *s, const struct result *x)
 {
     s->runs++;
-    s->bad += x->violations > 0;
+    if (x->violations > 0 && s->bad++ == 0)
+        s->first_bad = x->seed;
     s->violations += x->violations;
     s->events += x->events;
     s->virtual_time += x->duration;
@@ -103,21 +54,101 @@ static void sum_add(struct sum *s, const struct result *x)
         s->worst_heal = x->worst_heal;
 }
 
-/* Every jobs-th seed from the job's first. */
-static void run_job(const struct request *r, unsigned job, struct sum *sum)
+static struct world *world_for(const struct request *r)
 {
     struct world *w = world_new(&brain_core);
     w->trace.verbose = r->verbose;
     w->trace.watch = r->watch;
-    for (uint64_t seed = r->first + job; seed <= r->last && seed >= r->first; seed += r->jobs) {
-        struct scenario s;
-        struct result x;
-        scenario_draw(&s, seed, &r->wish);
+    return w;
+}
+
+static void script_record(const struct script *s, const char *name)
+{
+    FILE *f = fopen(name, "w");
+    if (f == NULL) {
+        fprintf(stderr, "sim: %s: %s\n", name, strerror(errno));
+        exit(2);
+    }
+    script_write(s, f);
+    fclose(f);
+}
+
+static void script_load(struct script *s, const char *name)
+{
+    FILE *f = fopen(name, "r");
+    if (f == NULL)
+        fprintf(stderr, "sim: %s: %s\n", name, strerror(errno));
+    if (f == NULL || !script_read(s, f, name))
+        exit(2);
+    fclose(f);
+}
+
+/* Every jobs-th seed from the job's first. */
+static void run_job(const struct request *r, unsigned job, struct sum *all)
+{
+    struct world *w = world_for(r);
+    struct sum *sum = &all[job];
+    struct script s;
+    struct result x;
+    script_init(&s);
+    for (uint64_t seed = r->first + job; seed <= r->last; seed += r->jobs) {
+        bool found = false;
+        for (unsigned j = 0; j < r->jobs; j++)
+            found = found || __atomic_load_n(&all[j].bad, __ATOMIC_RELAXED) > 0;
+        if (found && r->stop)
+            break;
+        script_cut(&s, 0, s.acts);
+        scenario_draw(&s.scenario, seed, &r->wish);
         world_run(w, &s, &x);
+        if (r->record != NULL)
+            script_record(&s, r->record);
         print_run(r, &x);
         sum_add(sum, &x);
     }
+    script_free(&s);
     world_free(w);
+}
+
+/* Each script once; a line that names it, then that of the run. */
+static void run_scripts(const struct request *r, struct sum *sum)
+{
+    struct world *w = world_for(r);
+    struct script s;
+    struct result x;
+    script_init(&s);
+    for (unsigned i = 0; i < r->scripts; i++) {
+        script_load(&s, r->script[i]);
+        world_run(w, &s, &x);
+        printf("%s: ", r->script[i]);
+        print_run(r, &x);
+        sum_add(sum, &x);
+    }
+    script_free(&s);
+    world_free(w);
+}
+
+/* The shortest script that fails alike, to stdout. */
+static bool run_shrink(const struct request *r)
+{
+    struct world *w = world_for(r);
+    struct script s;
+    script_init(&s);
+    if (r->scripts > 0)
+        script_load(&s, r->script[0]);
+    else
+        scenario_draw(&s.scenario, r->first, &r->wish);
+    struct shrink_result x = shrink(w, &s, SHRINK_RUNS);
+    if (x.check >= 0) {
+        printf("# %s; seed %" PRIu64 "%s, from %zu acts to %zu in %u runs\n",
+               check_name((enum check)x.check), s.scenario.seed, r->given, x.acts_before, s.acts,
+               x.runs);
+        script_write(&s, stdout);
+    } else {
+        fprintf(stderr, "sim: no invariant is broken\n");
+    }
+    script_free(&s);
+    world_free(w);
+    return x.check < 0;
 }
 
 static bool run_jobs(const struct request *r, struct sum *sum)
@@ -127,7 +158,7 @@ static bool run_jobs(const struct request *r, struct sum *sum)
     for (unsigned j = 0; j < r->jobs; j++) {
         child[j] = fork();
         if (child[j] == 0) {
-            run_job(r, j, &sum[j]);
+            run_job(r, j, sum);
             exit(0);
         }
     }
@@ -144,6 +175,8 @@ static void print_sum(const struct sum *sum, unsigned jobs)
     struct sum t = {0};
     for (unsigned j = 0; j < jobs; j++) {
         t.runs += sum[j].runs;
+        if (sum[j].bad > 0 && (t.bad == 0 || sum[j].first_bad < t.first_bad))
+            t.first_bad = sum[j].first_bad;
         t.bad += sum[j].bad;
         t.violations += sum[j].violations;
         t.events += sum[j].events;
@@ -162,92 +195,22 @@ static void print_sum(const struct sum *sum, unsigned jobs)
            " ms; %" PRIu64 " violations in %" PRIu64 " runs",
            t.runs, t.virtual_time / 1000000, t.events, t.flows, t.unserved, t.worst_takeover / 1000,
            t.worst_heal / 1000, t.violations, t.bad);
+    if (t.bad > 0)
+        printf(", first at seed %" PRIu64 ":", t.first_bad);
     for (int c = 0; c < CHECK_KINDS; c++)
         if (t.of[c] > 0)
             printf(" %s:%" PRIu64, check_name((enum check)c), t.of[c]);
     putchar('\n');
 }
 
-/* Keeps an option for the replay line. */
-static void given_add(struct request *r, const char *name, const char *value)
-{
-    size_t used = strlen(r->given);
-    snprintf(r->given + used, sizeof r->given - used, " --%s %s", name, value);
-}
-
-static bool option_take(struct request *r, char option, const char *name, const char *value)
-{
-    uint64_t v = 0;
-    bool good = true;
-    switch (option) {
-    case 's':
-        good = number_parse(value, UINT64_MAX - 1, &r->first, NULL);
-        r->last = r->first;
-        return good;
-    case 'S':
-        return seeds_parse(value, r);
-    case 'n':
-        good = number_parse(value, HOSTS_MAX, &v, NULL) && v > 0;
-        r->wish.nodes = (unsigned)v;
-        break;
-    case 'b':
-        good = number_parse(value, BUCKETS_MAX, &v, NULL) && v >= BUCKETS_MIN && (v & (v - 1)) == 0;
-        r->wish.buckets = (unsigned)v;
-        break;
-    case 'd':
-        good = duration_parse(value, &r->wish.duration);
-        break;
-    case 'i':
-        good = duration_parse(value, &r->wish.interval) && r->wish.interval >= 1000;
-        break;
-    case 'f':
-        r->wish.faults = faults_by_name(value);
-        good = r->wish.faults >= 0;
-        break;
-    case 'j':
-        good = number_parse(value, JOBS_MAX, &v, NULL) && v > 0;
-        r->jobs = (unsigned)v;
-        return good;
-    case 'w':
-        good = number_parse(value, BUCKETS_MAX - 1, &v, NULL);
-        r->watch = (int)v;
-        return good;
-    default:
-        r->verbose = true;
-        return true;
-    }
-    given_add(r, name, value);
-    return good;
-}
-
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},     {"seeds", required_argument, NULL, 'S'},
-        {"nodes", required_argument, NULL, 'n'},    {"buckets", required_argument, NULL, 'b'},
-        {"duration", required_argument, NULL, 'd'}, {"interval", required_argument, NULL, 'i'},
-        {"faults", required_argument, NULL, 'f'},   {"jobs", required_argument, NULL, 'j'},
-        {"verbose", no_argument, NULL, 'v'},        {"watch", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
-    };
-    struct request r = {.first = 1, .last = 1, .jobs = 1, .watch = -1, .wish = {.faults = -1}};
-    int c, which = 0;
-    while ((c = getopt_long(argc, argv, "", options, &which)) != -1) {
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        }
-        if (c == '?' || !option_take(&r, (char)c, options[which].name, optarg)) {
-            fputs(usage, stderr);
-            return 2;
-        }
-    }
-    if (optind != argc) {
-        fputs(usage, stderr);
-        return 2;
-    }
-    if (r.last - r.first + 1 < r.jobs)
-        r.jobs = (unsigned)(r.last - r.first + 1);
+    struct request r;
+    int ends = request_parse(&r, argc, argv);
+    if (ends != 0)
+        return ends == 1 ? 0 : ends;
+    if (r.shrink)
+        return run_shrink(&r) ? 0 : 1;
     struct sum *sum = mmap(NULL, JOBS_MAX * sizeof *sum, PROT_READ | PROT_WRITE,
                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (sum == MAP_FAILED) {
@@ -255,11 +218,13 @@ int main(int argc, char **argv)
         return 2;
     }
     bool good = true;
-    if (r.jobs == 1)
-        run_job(&r, 0, &sum[0]);
+    if (r.scripts > 0)
+        run_scripts(&r, &sum[0]);
+    else if (r.jobs == 1)
+        run_job(&r, 0, sum);
     else
         good = run_jobs(&r, sum);
-    if (r.last > r.first)
+    if (r.last > r.first || r.scripts > 1)
         print_sum(sum, r.jobs);
     for (unsigned j = 0; j < r.jobs; j++)
         good = good && sum[j].bad == 0;

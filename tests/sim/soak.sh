@@ -1,6 +1,7 @@
 #!/bin/sh
 # soak.sh SIM MINUTES: seeds that nobody has run yet, until MINUTES are over or
-# one breaks an invariant; that one is printed with the command that replays it.
+# one breaks an invariant; that one is printed with the command that replays it,
+# and as the shortest script that breaks the same, for tests/sim/regressions.
 set -eu
 sim=$1 minutes=$2
 
@@ -11,8 +12,12 @@ batch=200
 seed=$((first * 1000))
 total=0
 while [ "$(date +%s)" -lt "$end" ]; do
-    out=$("$sim" --seeds "$seed..$((seed + batch - 1))" --jobs "$(nproc)") || {
-        printf '%s\n' "$out" | grep -v ' violations 0 '
+    last=$((seed + batch - 1))
+    out=$("$sim" --seeds "$seed..$last" --jobs "$(nproc)" --stop) || {
+        printf '%s\n' "$out" | grep -v ' violations 0 ' || true
+        bad=$(printf '%s\n' "$out" | sed -n 's/.*, first at seed \([0-9]*\):.*/\1/p')
+        [ -z "$bad" ] || "$sim" --shrink "$bad" || true
+        echo "soak: seed $bad after $total seeds"
         exit 1
     }
     total=$((total + batch)) seed=$((seed + batch))

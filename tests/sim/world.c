@@ -3,6 +3,8 @@
  */
 #include "world.h"
 
+#include "ipclusterd/wire.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +26,7 @@ struct world *world_new(const struct brain *brain)
     net_init(&w->net);
     queue_init(&w->queue);
     w->trace.watch = -1;
+    w->until = -1;
     return w;
 }
 
@@ -45,12 +48,12 @@ static void host_reset(struct world *w, unsigned i)
     struct node *node = h->node;
     memset(h, 0, sizeof *h);
     h->node = node;
-    if (node == NULL && i < s->nodes && (h->node = malloc(w->brain->bytes())) == NULL) {
+    if (node == NULL && (h->node = malloc(w->brain->bytes())) == NULL) {
         fputs("sim: out of memory\n", stderr);
         exit(2);
     }
     h->clock_origin = rng_between(&w->rng, 1000000, INT64_C(1) << 40);
-    h->clock_ppm = rng_between(&w->rng, -50, 50);
+    h->clock_ppm = rng_between(&w->rng, -(int64_t)s->clock_ppm, s->clock_ppm);
     h->stepped_at = h->stopped_at = h->started_at = NEVER_BEFORE;
     h->kernel.lease_until = h->kernel.renewed_at = NEVER_BEFORE;
     plan_init(&h->kernel.plan, (uint16_t)s->buckets);
@@ -66,11 +69,21 @@ static void host_reset(struct world *w, unsigned i)
         .orphan_after = s->orphan_after,
         .forget_after = 24 * 3600 * USEC_PER_S,
         .config_digest = 0x51u,
+        .quorum = s->majority ? QUORUM_MAJORITY : QUORUM_NONE,
+        .witness = s->witness,
+        .flap = {s->penalty, 3 * s->penalty, s->penalty, s->half_life, s->max_hold},
         .mac = {{2, 0, 0, 0, 1, (uint8_t)i}},
-        .address = {FAMILY_IP4, {10, 0, 0, (uint8_t)(i + 1)}},
+        .address = {FAMILY_IP4, {10, 0, (uint8_t)((i + 1) >> 8), (uint8_t)(i + 1)}},
     };
     snprintf(c->name, sizeof c->name, "node%02u", i);
     memset(c->key, 0x6b, sizeof c->key);
+    if (s->rekey)
+        memset(c->key_next, 0x6c, sizeof c->key_next);
+    for (unsigned k = 0; k < s->nodes && s->majority && s->founders; k++) {
+        char name[NAME_BYTES_MAX + 1];
+        snprintf(name, sizeof name, "node%02u", k);
+        c->founder[c->founders++] = member_id(name);
+    }
 }
 
 void world_reset(struct world *w, const struct scenario *s)
@@ -79,12 +92,13 @@ void world_reset(struct world *w, const struct scenario *s)
     w->now = 0;
     w->events = 0;
     w->over = false;
-    w->rng = rng_make(s->seed, 4);
+    w->rng = rng_make(s->seed ^ rng_mix(s->noise), 4);
+    w->stopped = w->unlooked = (struct hosts){{0}};
     w->kernel_profile = s->kernel_calm;
     queue_clear(&w->queue);
     net_reset(&w->net, s);
     flows_reset(&w->flows, s);
-    for (unsigned i = 0; i < HOSTS_MAX; i++)
+    for (unsigned i = 0; i < s->nodes; i++)
         host_reset(w, i);
     checks_reset(&w->checks, w);
     memset(&w->course, 0, sizeof w->course);
@@ -101,26 +115,37 @@ void world_later(struct world *w, usec after, const struct happening *h)
 
 bool world_kernel_up(const struct world *w, unsigned i)
 {
-    return w->host[i].state != HOST_OFF;
+    return w->host[i].state != HOST_OFF && w->host[i].state != HOST_FROZEN;
 }
 
 int world_host_named(const struct world *w, const char *name)
 {
     /* "nodeNN", as host_reset() names them. */
-    int i = strlen(name) == 6 ? (name[4] - '0') * 10 + name[5] - '0' : -1;
-    return i >= 0 && i < HOSTS_MAX && strcmp(w->host[i].config.name, name) == 0 ? i : -1;
+    unsigned i = 0;
+    for (const char *c = name; *c != '\0' && i < HOSTS_MAX; c++)
+        if (*c >= '0' && *c <= '9')
+            i = i * 10 + (unsigned)(*c - '0');
+    return i < w->scenario.nodes && strcmp(w->host[i].config.name, name) == 0 ? (int)i : -1;
 }
 
 int world_host_with_mac(const struct world *w, const struct mac *mac)
 {
-    int i = mac->byte[5];
-    return i < HOSTS_MAX && memcmp(&w->host[i].config.mac, mac, sizeof *mac) == 0 ? i : -1;
+    unsigned i = mac->byte[5];
+    bool same = i < w->scenario.nodes && memcmp(&w->host[i].config.mac, mac, sizeof *mac) == 0;
+    return same ? (int)i : -1;
 }
 
 instant world_clock(const struct world *w, unsigned i)
 {
     const struct host *h = &w->host[i];
     return (instant){h->clock_origin + w->now + w->now * h->clock_ppm / 1000000};
+}
+
+usec world_span(const struct world *w, unsigned i, usec on_its_clock)
+{
+    int64_t rate = 1000000 + w->host[i].clock_ppm;
+    /* In two parts: a span may be too long to be multiplied. */
+    return on_its_clock / rate * 1000000 + on_its_clock % rate * 1000000 / rate;
 }
 
 static void world_happen(struct world *w, const struct happening *h)
@@ -131,11 +156,8 @@ static void world_happen(struct world *w, const struct happening *h)
     case HAPPEN_DELIVER:
     case HAPPEN_APPLIED:
     case HAPPEN_COUNTED:
-        host_receive(w, h);
-        break;
     case HAPPEN_EFFECT:
-        if (w->host[h->node].boot == h->boot)
-            kernel_take_effect(w, h);
+        host_receive(w, h);
         break;
     case HAPPEN_CONNECT:
         flow_connect(w);
@@ -177,9 +199,11 @@ void world_advance(struct world *w, int64_t until)
         w->now = until;
 }
 
-void world_run(struct world *w, const struct scenario *s, struct result *out)
+void world_run(struct world *w, struct script *script, struct result *out)
 {
-    world_reset(w, s);
+    const struct scenario *s = &w->scenario;
+    world_reset(w, &script->scenario);
+    w->script = script;
     course_begin(w);
     while (!w->over)
         world_advance(w, w->now + USEC_PER_S);

@@ -12,12 +12,13 @@
 #include "net.h"
 #include "queue.h"
 #include "rng.h"
-#include "scenario.h"
+#include "script.h"
 #include "trace.h"
 
 enum {
-    INBOX_MAX = 1024,
+    INBOX_MAX = 256,
     SOCKET_DATAGRAMS = 150, /* what a socket buffer holds of them */
+    STORE_MAX = 32768,      /* bytes on a host's disk */
 };
 
 enum host_state {
@@ -25,6 +26,7 @@ enum host_state {
     HOST_BEREFT, /* the daemon died, the kernel goes on */
     HOST_RUNNING,
     HOST_PAUSED, /* SIGSTOP */
+    HOST_FROZEN, /* all of it stands still but its clock: a virtual machine's pause */
 };
 
 struct host {
@@ -42,9 +44,17 @@ struct host {
     int64_t started_at; /* daemon */
     bool drained;       /* since the last calm, at some time */
     bool unhealthy, unlinked, leaving;
-    bool unlooked;      /* its view changed: check_view() is due */
-    uint64_t steps_now; /* steps at this very instant */
-    unsigned overdue;   /* timer steps in a row that left a deadline in the past */
+    bool witnessless; /* the witness does not answer */
+    bool diskless;    /* its disk takes nothing */
+    bool unstored;    /* something is still to be written: until then it says nothing */
+    size_t stored, to_store;
+    uint8_t store[STORE_MAX], pending[STORE_MAX]; /* on the disk; to be written */
+    bool doomed;         /* its daemon dies when its next plan takes effect, or is stored */
+    uint64_t steps_now;  /* steps at this very instant */
+    bool stalling;       /* it is to be stopped amid the actions of its next step ... */
+    struct actions rest; /* ... of which these are left to carry out */
+    int64_t rest_of;     /* when that step was, on its clock */
+    unsigned overdue;    /* timer steps in a row that left a deadline in the past */
     struct kernel kernel;
     struct happening inbox[INBOX_MAX]; /* what came while it was paused */
     size_t inbox_count, inbox_datagrams;
@@ -55,26 +65,17 @@ enum phase {
     PHASE_HEAL,   /* all is well again; waiting for agreement */
     PHASE_DRILL,  /* one thing happens in the calm; waiting for agreement */
     PHASE_RETURN, /* it is undone; waiting for agreement */
+    PHASE_REST,   /* nothing happens, and nothing may */
     PHASE_DONE,
 };
 
-enum drill {
-    DRILL_HOST_CRASH,
-    DRILL_DAEMON_CRASH,
-    DRILL_PAUSE,
-    DRILL_LEAVE,
-    DRILL_DRAIN,
-    DRILL_RELOAD,
-    DRILL_KINDS,
-};
-
 struct course {
-    struct rng rng;
+    struct rng rng; /* of what is drawn: acts, and when hosts start */
     enum phase phase;
-    uint64_t storm; /* number; undoings of an earlier one are void */
-    int64_t phase_since, storm_until;
-    enum drill drill;
-    unsigned victim;
+    size_t next;    /* act of the script */
+    size_t storm;   /* the present one, or the last: its act */
+    struct act act; /* the present storm, drill or rest */
+    int64_t phase_since;
     int16_t owner[BUCKETS_MAX], home[BUCKETS_MAX]; /* before the drill */
     int16_t owner_now[BUCKETS_MAX], home_now[BUCKETS_MAX];
     usec worst_heal;
@@ -83,12 +84,15 @@ struct course {
 struct world {
     const struct brain *brain;
     struct scenario scenario;
-    int64_t now; /* us */
+    struct script *script; /* of this run */
+    int64_t now;           /* us */
     struct queue queue;
     struct net net;
     struct kernel_profile kernel_profile;
-    struct rng rng;    /* seeds, clocks, commits, lateness */
-    struct host *host; /* HOSTS_MAX */
+    struct rng rng;        /* seeds, clocks, commits, lateness */
+    struct host *host;     /* HOSTS_MAX */
+    struct hosts stopped;  /* those whose daemon is dead or paused, their kernel at work */
+    struct hosts unlooked; /* those whose view changed: check_view() is due */
     struct flows flows;
     struct checks checks;
     struct course course;
@@ -97,6 +101,7 @@ struct world {
     struct status *status;
     uint64_t events;
     bool quiet; /* violations are only counted */
+    int until;  /* the run is over when this check fails; CHECK_KINDS: any; -1: it goes on */
     bool over;  /* no use in going on */
 };
 
@@ -119,8 +124,8 @@ void world_free(struct world *w);
 /* Sets the world up for a scenario, at virtual time 0, all hosts off. */
 void world_reset(struct world *w, const struct scenario *s);
 
-/* One whole run. */
-void world_run(struct world *w, const struct scenario *s, struct result *out);
+/* One whole run of a script; if its acts are not given, they are added to it. */
+void world_run(struct world *w, struct script *s, struct result *out);
 
 /* Lets everything happen up to virtual time `until`. */
 void world_advance(struct world *w, int64_t until);
@@ -128,31 +133,35 @@ void world_advance(struct world *w, int64_t until);
 /* A happening `after` us from now. */
 void world_later(struct world *w, usec after, const struct happening *h);
 
-/* Daemon of host i: start, kill -9, SIGSTOP, SIGCONT; and its host dies. */
+/* Daemon of host i: start, kill -9, SIGSTOP, SIGCONT; its host dies, stands still,
+ * goes on. Nothing happens where it cannot. */
 void world_start(struct world *w, unsigned i);
 void world_kill_daemon(struct world *w, unsigned i);
 void world_kill_host(struct world *w, unsigned i);
 void world_pause(struct world *w, unsigned i);
 void world_resume(struct world *w, unsigned i);
+void world_freeze(struct world *w, unsigned i);
+void world_thaw(struct world *w, unsigned i);
 
 /* Gives host i's daemon an event now; it runs. */
 void world_step(struct world *w, unsigned i, const struct event *e);
 
-/* A timer, datagram, answer or count for host h->node: handed to its daemon, or
- * kept while that is stopped, as far as its socket's buffer goes. */
+/* A timer, datagram, answer, count or effect for host h->node: handed to its daemon
+ * or kernel, or kept while that is stopped, as far as its socket's buffer goes. */
 void host_receive(struct world *w, const struct happening *h);
 
-/* Host i is up, with a kernel that has our state. */
+/* Host i is up, with a kernel that has our state and is at work. */
 bool world_kernel_up(const struct world *w, unsigned i);
 
 /* The index of the host of that name or MAC; -1. */
 int world_host_named(const struct world *w, const char *name);
 int world_host_with_mac(const struct world *w, const struct mac *mac);
 
-/* What host i's clock shows. */
+/* What host i's clock shows, and how long a span of it really takes at the least. */
 instant world_clock(const struct world *w, unsigned i);
+usec world_span(const struct world *w, unsigned i, usec on_its_clock);
 
-/* Storms (nemesis.c). */
+/* Storms (nemesis.c): a strike of the script, and its end for one host. */
 void nemesis_strike(struct world *w, const struct happening *h);
 void nemesis_undo(struct world *w, const struct happening *h);
 void nemesis_heal(struct world *w);             /* everything is well again */
