@@ -54,6 +54,7 @@ struct member {
     instant evidence; /* somebody alive heard it both ways */
     instant heard;    /* this node did */
     instant arrived;  /* this node opened a datagram of it, also a relayed one */
+    instant arriving; /* and without a gap since then */
     instant direct;   /* this node heard it both ways without a relay */
     bool suspect;     /* alive to others, silent to us: told already */
     size_t deafs;     /* whom it does not hear directly, though they live */

@@ -155,6 +155,8 @@ static void join_watch(struct node *n, struct actions *out)
     bool kept_out = n->mute || n->barred;
     if (n->joined && kept_out)
         node_rejoin(n);
+    if (n->mute) /* until it is silent for good, or answers */
+        n->join_at = instant_add(n->now, 2 * n->config.dead_after);
     if (n->joined || kept_out || !n->link_up || n->in_flight || n->parting)
         return;
     if (!node_quorum_grants(n) || node_lease_span(n) <= n->config.interval / 2)

@@ -135,6 +135,8 @@ static bool stream_take(struct node *n, struct member *m, bool fresh, bool direc
     enum stream_verdict v = member_stream(m, h->sequence);
     if (v != STREAM_NEW)
         return seen_take(n, m, v, direct, out);
+    if (instant_diff(n->now, m->arrived) > 2 * n->config.interval)
+        m->arriving = n->now;
     m->arrived = n->now;
     return true;
 }

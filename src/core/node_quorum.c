@@ -287,8 +287,11 @@ void node_quorum_watch(struct node *n, struct actions *out)
     outsiders_mark(n);
     if (n->voters.lineage == 0 && node_ticks(n))
         founding_watch(n, out);
-    if (node_ticks(n))
-        n->voters_settled = instant_diff(n->now, n->voters_at) >= n->config.dead_after;
+    bool settled = instant_diff(n->now, n->voters_at) >= n->config.dead_after;
+    if (node_ticks(n) && settled != n->voters_settled) {
+        n->voters_settled = settled;
+        n->serve_dirty = true;
+    }
     bool quorate = n->quorate;
     n->quorum_heard = voters_heard(n);
     size_t need = voters_majority(&n->voters);

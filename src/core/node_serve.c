@@ -116,15 +116,18 @@ static void bucket_look(const struct node *n, const struct others *o, unsigned b
     v->owner_claims = owner_will && !bitmap_test(&m->linger, b);
     /* While a third claims it too, what we forwarded would be taken twice. */
     bool third = other_claims && (!owner_will || bitmap_test(&o->twice, b));
+    bool begun = n->class_of[b] == CLASS_RELEASE;
     /* What we forward already goes on while the view changes, if the owner does
      * not: nobody else can claim it before we agree. */
-    bool one_view = m != NULL && (m->view == n->view || n->class_of[b] == CLASS_RELEASE);
-    v->owner_ready = m != NULL && member_alive(m) && one_view &&
+    bool one_view = m != NULL && (m->view == n->view || begun);
+    /* Nobody claims anything while the voters have just changed. */
+    bool settled = !node_majority(n) || n->voters_settled;
+    v->owner_ready = m != NULL && member_alive(m) && one_view && (begun || settled) &&
                      (m->said & HEARTBEAT_JOINING) == 0 &&
                      (bitmap_test(&m->linger, b) || owner_will) && !third;
     /* What is being forwarded to one must not be turned to another: the first
      * may have claimed already. */
-    if (n->class_of[b] == CLASS_RELEASE && m != NULL && n->wanted.target_of[b] < MEMBERS_MAX)
+    if (begun && m != NULL && n->wanted.target_of[b] < MEMBERS_MAX)
         v->owner_ready = v->owner_ready && memcmp(&n->wanted.target[n->wanted.target_of[b]],
                                                   &m->mac, sizeof m->mac) == 0;
     v->others_flows = bitmap_test(&o->flows, b);

@@ -91,11 +91,14 @@ void node_patience(struct node *n)
 }
 
 /* A member that we hear, and that does not hear us: its heartbeats of this boot
- * come, without proof. */
+ * come, without proof. One that is dead to us, for they had ceased to come, has a
+ * while to answer ours: when a split heals all are in that place for a moment. */
 static bool heard_one_way(const struct node *n, const struct member *m)
 {
-    return instant_diff(n->now, m->arrived) < 2 * n->config.interval &&
-           instant_diff(n->now, m->heard) >= n->config.dead_after / 2;
+    usec answer = member_alive(m) ? n->config.dead_after / 2 : n->config.dead_after;
+    return !m->misfit && instant_diff(n->now, m->arrived) < 2 * n->config.interval &&
+           instant_diff(n->now, m->heard) >= answer &&
+           (member_alive(m) || instant_diff(n->now, m->arriving) >= answer);
 }
 
 /*
@@ -108,10 +111,10 @@ static bool are_we_mute(const struct node *n)
     size_t deaf = 0, with_us = 1;
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
-        if (m->self || !member_lives(m))
+        if (m->self || m->stranger || m->outsider)
             continue;
         deaf += heard_one_way(n, m);
-        with_us += instant_diff(n->now, m->heard) < n->config.dead_after / 2;
+        with_us += member_alive(m) && instant_diff(n->now, m->heard) < n->config.dead_after / 2;
     }
     return deaf >= with_us;
 }
@@ -154,6 +157,8 @@ void node_watch(struct node *n, struct actions *out)
                 node_member_remove(n, i--);
         } else if (member_alive(m)) {
             mute = living_watch(n, out, i) || mute;
+        } else if (heard_one_way(n, m) && are_we_mute(n)) {
+            mute = true;
         } else if (m->standing != STANDING_FORGOTTEN) {
             /* A voter is only forgotten by a majority. */
             if (!voters_has(&n->voters, m->id) &&

@@ -125,6 +125,8 @@ static void net_carry(struct world *w, uint32_t packet, unsigned to)
         delay += rng_between(&n->rng, 0, p->late_max);
         net_trouble(w, from, to);
     }
+    if (delay > w->scenario.interval)
+        net_trouble(w, from, to);
     if (rng_chance(&n->rng, p->corrupt)) {
         net_trouble(w, from, to);
         packet = packet_corrupt(n, packet);
@@ -277,15 +279,18 @@ static bool net_hears_one_way(const struct world *w, unsigned a, unsigned b)
 }
 
 /* Host a is one of the mute: those who do not hear it are as many as it and those
- * whom it and who hear each other. The others cannot know of it; it can. */
+ * who heard it, and it them, not too long ago to have noticed the end of that. The
+ * others cannot know of it; it can. */
 static bool net_mute(const struct world *w, unsigned a)
 {
+    const struct net *n = &w->net;
+    int64_t lately = w->now - w->scenario.dead_after - net_grace(w);
     unsigned deaf = 0, with = 1;
     for (unsigned c = 0; c < w->scenario.nodes; c++) {
         if (c == a)
             continue;
         deaf += net_hears_one_way(w, a, c);
-        with += net_hears(w, a, c, 0) && net_hears(w, c, a, 0);
+        with += n->heard[a][c] >= lately && n->heard[c][a] >= lately;
     }
     return deaf >= with;
 }
