@@ -205,7 +205,9 @@ static void check_majority(struct findings *f, const json_t *status, const json_
     char names[512];
 
     if (voters == 0)
-        finding(f, false, "Wait a second. If it stays so, the nodes do not hear each other.",
+        finding(f, false,
+                "Wait a second. If it stays so, start a second node, or find out why they do not "
+                "hear each other; one alone founds a cluster only if it is in cluster.members.",
                 "The cluster is not founded yet: nobody serves before its first nodes agree.");
     else if (!field_true(quorum, "have"))
         finding(f, true,

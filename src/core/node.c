@@ -144,6 +144,19 @@ void node_rejoin(struct node *n)
     node_urgent(n);
 }
 
+/* Somebody whom we call dead is about, and has not refuted it yet: then nobody is
+ * alone, whatever the view says. */
+static bool in_company(const struct node *n)
+{
+    for (size_t i = 0; i < n->roster.count; i++) {
+        const struct member *m = &n->roster.member[i];
+        if (!m->self && !m->stranger && !m->outsider && !member_alive(m) &&
+            m->standing != STANDING_LEFT && instant_diff(n->now, m->heard) < n->config.dead_after)
+            return true;
+    }
+    return false;
+}
+
 /* Whether this node may claim: link, lease, and the wait of a newcomer. */
 static void join_watch(struct node *n, struct actions *out)
 {
@@ -166,8 +179,9 @@ static void join_watch(struct node *n, struct actions *out)
         if (class_claims(applied) || applied == CLASS_RELEASE)
             return; /* what a new lease would wake has to leave the kernel first */
     }
-    bool heard_all = n->met && n->agreed && !instant_before(n->now, n->listen_until);
-    if (!heard_all && instant_before(n->now, n->join_at))
+    bool heard_all = n->met && n->agreed;
+    if (instant_before(n->now, n->listen_until) ||
+        (!heard_all && instant_before(n->now, n->join_at)) || in_company(n))
         return;
     n->joined = true;
     n->serve_dirty = true;

@@ -82,13 +82,13 @@ static void word_take(struct node *n, size_t index, struct actions *out)
     uint16_t was_draining = m->flags & HEARTBEAT_DRAINING;
     m->stranger = m->misfit = m->guessed = false;
     m->heard = m->evidence = n->now;
-    n->met = true;
     if (member_facts(m, h->incarnation, h->flags, h->weight))
         n->view_dirty = true;
     node_order(n, m, h->order);
     if (m->said != h->flags || m->view != h->view || !bitmap_equal(&m->claim, &h->claim) ||
         !bitmap_equal(&m->linger, &h->linger))
         n->serve_dirty = true;
+    n->met = n->met || member_alive(m);
     m->said = h->flags;
     m->view = h->view;
     m->flows = h->flows;
@@ -135,7 +135,7 @@ static bool stream_take(struct node *n, struct member *m, bool fresh, bool direc
     enum stream_verdict v = member_stream(m, h->sequence);
     if (v != STREAM_NEW)
         return seen_take(n, m, v, direct, out);
-    if (instant_diff(n->now, m->arrived) > 2 * n->config.interval)
+    if (instant_diff(n->now, m->arrived) >= node_gap(n))
         m->arriving = n->now;
     m->arrived = n->now;
     return true;

@@ -166,6 +166,12 @@ static inline struct member *node_self(struct node *n)
     return &n->roster.member[n->roster.self];
 }
 
+/* How long a member may be silent that we still hear: one heartbeat may be lost. */
+static inline usec node_gap(const struct node *n)
+{
+    return 5 * n->config.interval / 2;
+}
+
 /* The regular heartbeat is due in this step. What only time decides is decided
  * then, so that no datagram of a stranger can bring it about. */
 static inline bool node_ticks(const struct node *n)

@@ -189,7 +189,8 @@ static uint64_t founders_lineage(const struct node_config *c)
 /*
  * Nothing was stored, and nobody that is heard has been founded. With a list in
  * the configuration that is what is founded; else the living, of which all agree,
- * by the first of them by name, whom the others follow.
+ * by the first of them by name, whom the others follow. One alone founds nothing:
+ * it may have lost its memory, and be cut off from those who have not.
  */
 static void founding_watch(struct node *n, struct actions *out)
 {
@@ -211,7 +212,7 @@ static void founding_watch(struct node *n, struct actions *out)
     }
     if (c->founders > 0)
         found(n, c->founder, c->founders, founders_lineage(c));
-    else if (first && n->agreed)
+    else if (first && count > 1 && n->agreed)
         found(n, id, count, n->salt | 1);
     else
         return;
@@ -300,7 +301,8 @@ void node_quorum_watch(struct node *n, struct actions *out)
     if (n->quorate != quorate)
         node_note(n, out, NOTE_QUORUM, "", n->quorate, (int64_t)n->quorum_heard);
     if (n->quorate && voters_has(&n->voters, node_self(n)->id)) {
-        change_propose(n);
+        if (node_ticks(n))
+            change_propose(n);
         ballot_watch(n, out);
     }
     wish_watch(n, out);

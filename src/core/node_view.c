@@ -81,7 +81,9 @@ void node_patience(struct node *n)
     n->view_sequence = n->sequence + 1;
     n->seconded = false;
     node_urgent(n);
-    n->listen_until = instant_add(n->listen_until, late); /* nothing was heard meanwhile */
+    /* Nothing was heard meanwhile, and what was said waits in the socket. */
+    instant listen = instant_add(n->now, 2 * n->config.interval);
+    n->listen_until = instant_max(instant_add(n->listen_until, late), listen);
     n->join_at = instant_add(n->join_at, late);
     for (size_t i = 0; i < n->roster.count; i++) {
         struct member *m = &n->roster.member[i];
@@ -92,13 +94,18 @@ void node_patience(struct node *n)
 
 /* A member that we hear, and that does not hear us: its heartbeats of this boot
  * come, without proof. One that is dead to us, for they had ceased to come, has a
- * while to answer ours: when a split heals all are in that place for a moment. */
+ * while to answer ours: when a split heals all are in that place for a moment. Once
+ * we are mute, it is not a heartbeat or two that fail to come that make us speak. */
 static bool heard_one_way(const struct node *n, const struct member *m)
 {
-    usec answer = member_alive(m) ? n->config.dead_after / 2 : n->config.dead_after;
-    return !m->misfit && instant_diff(n->now, m->arrived) < 2 * n->config.interval &&
-           instant_diff(n->now, m->heard) >= answer &&
-           (member_alive(m) || instant_diff(n->now, m->arriving) >= answer);
+    usec gap = n->mute ? n->config.dead_after : node_gap(n);
+    usec unheard = instant_diff(n->now, m->heard);
+    if (m->misfit || instant_diff(n->now, m->arrived) >= gap)
+        return false;
+    if (member_alive(m))
+        return unheard >= n->config.dead_after / 2;
+    bool long_since = instant_diff(n->now, m->arriving) >= n->config.dead_after;
+    return unheard >= n->config.dead_after && (long_since || n->mute);
 }
 
 /*
@@ -124,29 +131,46 @@ instant node_verdict_due(const struct node *n, const struct member *m)
     instant silent = instant_add(m->evidence, node_dead_after(n));
     if (instant_before(n->now, silent))
         return silent;
-    return instant_add(m->arrived, 2 * n->config.interval);
+    return instant_add(m->arrived, n->mute ? n->config.dead_after : node_gap(n));
 }
 
-/* The verdict on a living member, if it is due. True if it is we who are mute. */
-static bool living_watch(struct node *n, struct actions *out, size_t index)
+/* True if nobody alive has heard the member for long enough to call it dead. */
+static bool unproven(const struct node *n, const struct member *m)
+{
+    return instant_diff(n->now, m->evidence) >= node_dead_after(n);
+}
+
+/* True if somebody goes on without hearing us, and it is for us to yield. */
+static bool mute_now(const struct node *n)
+{
+    bool heard = false;
+    for (size_t i = 0; i < n->roster.count && !heard; i++) {
+        const struct member *m = &n->roster.member[i];
+        if (!m->self && !m->stranger && !m->outsider && (!member_alive(m) || unproven(n, m)))
+            heard = heard_one_way(n, m);
+    }
+    return heard && are_we_mute(n);
+}
+
+/* The verdict on a living member, if it is due. */
+static void living_watch(struct node *n, struct actions *out, size_t index)
 {
     struct member *m = &n->roster.member[index];
     instant quiet = instant_max(m->direct, m->since);
     bool silent = instant_diff(n->now, quiet) >= node_dead_after(n);
-    bool unproven = instant_diff(n->now, m->evidence) >= node_dead_after(n);
-    bool mute = unproven && heard_one_way(n, m) && are_we_mute(n);
+    bool mute = heard_one_way(n, m) && are_we_mute(n);
     /* Without a majority nobody is pronounced dead: it may be we who are cut off. */
-    if (unproven && !mute && n->quorate)
+    if (unproven(n, m) && !mute && n->quorate)
         node_fell(n, out, index, STANDING_DEAD, n->now);
     else if (silent && !m->suspect)
         node_note(n, out, NOTE_MEMBER_SUSPECT, m->name, instant_diff(n->now, quiet), 0);
     m->suspect = silent && member_alive(m);
-    return mute;
 }
 
 void node_watch(struct node *n, struct actions *out)
 {
-    bool mute = false;
+    if (node_ticks(n))
+        n->mute = mute_now(n);
     for (size_t i = 0; i < n->roster.count; i++) {
         struct member *m = &n->roster.member[i];
         if (m->self)
@@ -156,9 +180,7 @@ void node_watch(struct node *n, struct actions *out)
             if (instant_diff(n->now, last) > 4 * n->config.dead_after)
                 node_member_remove(n, i--);
         } else if (member_alive(m)) {
-            mute = living_watch(n, out, i) || mute;
-        } else if (heard_one_way(n, m) && are_we_mute(n)) {
-            mute = true;
+            living_watch(n, out, i);
         } else if (m->standing != STANDING_FORGOTTEN) {
             /* A voter is only forgotten by a majority. */
             if (!voters_has(&n->voters, m->id) &&
@@ -168,7 +190,6 @@ void node_watch(struct node *n, struct actions *out)
             node_member_remove(n, i--);
         }
     }
-    n->mute = mute;
 }
 
 /* How many buckets each absent member's fall brought us. */

@@ -44,7 +44,7 @@ void kernel_clear(struct world *w, unsigned i)
     struct kernel *k = &w->host[i].kernel;
     k->applying = false;
     k->busy_until = w->now;
-    k->lease_until = k->renewed_at = k->asked_at = INT64_MIN / 4;
+    k->lease_until = k->renewed_at = k->asked_at = k->held_until = INT64_MIN / 4;
     plan_init(&k->next, (uint16_t)w->scenario.buckets);
     kernel_change(w, i, &k->next);
 }
@@ -59,6 +59,8 @@ static void kernel_ask(struct world *w, unsigned i, struct happening *h)
         takes = rng_between(&w->rng, p->commit_max, p->slow_max);
     int64_t start = k->busy_until > w->now ? k->busy_until : w->now;
     k->busy_until = start + takes;
+    if (k->busy_until - w->now > 2 * p->commit_max)
+        k->held_until = k->busy_until;
     h->kind = HAPPEN_EFFECT;
     h->node = (uint16_t)i;
     h->boot = w->host[i].boot;

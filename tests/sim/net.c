@@ -46,7 +46,7 @@ void net_reset(struct net *n, const struct scenario *s)
         n->cut[a] = (struct hosts){{0}};
         n->trouble_from[a] = n->heard_by_any[a] = LONG_AGO;
         for (unsigned b = 0; b < s->nodes; b++)
-            n->heard[a][b] = n->heard_since[a][b] = LONG_AGO;
+            n->heard[a][b] = n->heard_since[a][b] = n->heard_ever[a][b] = LONG_AGO;
     }
 }
 
@@ -220,7 +220,7 @@ void net_note_heard(struct world *w, unsigned to, const struct packet *p)
         return;
     if (w->now - n->heard[to][p->from] > 2 * interval)
         n->heard_since[to][p->from] = w->now;
-    n->heard[to][p->from] = w->now;
+    n->heard[to][p->from] = n->heard_ever[to][p->from] = w->now;
     n->heard_by_any[p->from] = w->now;
 }
 
@@ -267,6 +267,22 @@ bool net_connected(const struct world *w, unsigned a, unsigned b)
     return false;
 }
 
+/* Each of them has heard the other within the span. */
+static bool net_met(const struct world *w, unsigned a, unsigned b, usec span)
+{
+    const struct net *n = &w->net;
+    return w->now - n->heard_ever[a][b] <= span && w->now - n->heard_ever[b][a] <= span;
+}
+
+/* They met, or each a third that passes on what they say. */
+static bool net_in_touch(const struct world *w, unsigned a, unsigned b, usec span)
+{
+    bool touch = net_met(w, a, b, span);
+    for (unsigned c = 0; RELAYS && c < w->scenario.nodes && !touch; c++)
+        touch = c != a && c != b && net_met(w, a, c, span) && net_met(w, b, c, span);
+    return touch;
+}
+
 /* Host a has heard host b for long, and b, which knew a, has not heard it for
  * long: twice the time after which somebody has to act on it. */
 static bool net_hears_one_way(const struct world *w, unsigned a, unsigned b)
@@ -274,30 +290,37 @@ static bool net_hears_one_way(const struct world *w, unsigned a, unsigned b)
     const struct net *n = &w->net;
     usec patience = 2 * w->scenario.dead_after + net_grace(w);
     return w->host[b].state == HOST_RUNNING && net_hears(w, a, b, 1) &&
-           w->now - n->heard_since[a][b] >= patience && w->now - n->heard[b][a] >= patience &&
-           n->heard[b][a] != LONG_AGO;
+           w->now - n->heard_since[a][b] >= patience && n->heard[b][a] != LONG_AGO &&
+           w->now - n->heard[b][a] >= patience && !net_in_touch(w, a, b, patience);
 }
 
 /* Host a is one of the mute: those who do not hear it are as many as it and those
- * who heard it, and it them, not too long ago to have noticed the end of that. The
+ * with whom it was in touch, not too long ago to have noticed the end of that. The
  * others cannot know of it; it can. */
 static bool net_mute(const struct world *w, unsigned a)
 {
-    const struct net *n = &w->net;
-    int64_t lately = w->now - w->scenario.dead_after - net_grace(w);
+    usec lately = w->scenario.dead_after + net_grace(w);
     unsigned deaf = 0, with = 1;
     for (unsigned c = 0; c < w->scenario.nodes; c++) {
         if (c == a)
             continue;
         deaf += net_hears_one_way(w, a, c);
-        with += n->heard[a][c] >= lately && n->heard[c][a] >= lately;
+        with += net_in_touch(w, a, c, lately);
     }
     return deaf >= with;
 }
 
+/* Its daemon can do what it has to: it runs, and its kernel has not kept it waiting
+ * of late. */
+static bool net_able(const struct world *w, unsigned a)
+{
+    const struct host *h = &w->host[a];
+    return h->state == HOST_RUNNING && w->now >= h->kernel.held_until + net_grace(w);
+}
+
 bool net_bound(const struct world *w, unsigned a, unsigned b)
 {
-    if (w->host[a].state != HOST_RUNNING || w->host[b].state != HOST_RUNNING)
+    if (!net_able(w, a) || !net_able(w, b))
         return false;
     return net_connected(w, a, b) || (net_hears_one_way(w, a, b) && net_mute(w, a)) ||
            (net_hears_one_way(w, b, a) && net_mute(w, b));

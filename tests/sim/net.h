@@ -40,6 +40,7 @@ struct net {
     int64_t trouble_from[HOSTS_MAX];     /* the same, by sender */
     int64_t heard[HOSTS_MAX][HOSTS_MAX]; /* [a][b]: a last handled a fresh one of b */
     int64_t heard_since[HOSTS_MAX][HOSTS_MAX]; /* and without a gap since then */
+    int64_t heard_ever[HOSTS_MAX][HOSTS_MAX];  /* heard, also of and by an earlier daemon */
     int64_t heard_by_any[HOSTS_MAX];           /* anybody last handled one of this */
     uint64_t sent, lost;
 };
@@ -71,9 +72,10 @@ bool net_hear_each_other(const struct world *w, unsigned a, unsigned b);
  * members do that: see RELAYS in net.c). */
 bool net_connected(const struct world *w, unsigned a, unsigned b);
 
-/* S1 holds for these two: they are connected, or one has heard the other for so
- * long, and has not been heard by it for so long, that it must know that it is
- * mute and has to yield: unless more of those it hears hear it too. */
+/* S1 holds for these two: both are able to do what they want, and they are
+ * connected, or one has heard the other for so long, and has not been heard by it
+ * for so long, that it must know that it is mute and has to yield: unless more of
+ * those it hears hear it too. */
 bool net_bound(const struct world *w, unsigned a, unsigned b);
 
 /* For people: how that is so. */

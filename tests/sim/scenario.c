@@ -108,8 +108,10 @@ static void draw_size(struct scenario *s, struct rng *r, const struct scenario_w
 static void draw_policy(struct scenario *s, struct rng *r)
 {
     if (s->majority) {
-        s->founders = rng_chance(r, 500000);
+        s->founders = rng_chance(r, 500000) || s->nodes == 1; /* one alone founds nothing */
         s->careless = !s->founders && s->nodes > 2 && rng_chance(r, 400000);
+        if (s->careless) /* of two voters that are left one must not lose its memory */
+            s->faults &= ~FAULT_BIT(FAULT_FORGET);
         s->forget_incarnation = 0; /* with its memory a voter would lose its votes */
         s->clock_ppm = s->clock_ppm > 200 ? 200 : s->clock_ppm;
     }

@@ -122,22 +122,33 @@ static void three_start_at_once(void **state)
     }
 }
 
-static void one_starts_alone_and_the_others_are_admitted(void **state)
+static void one_starts_alone_and_founds_nothing(void **state)
 {
     (void)state;
     start(1);
-    rig_run(rig, 2 * USEC_PER_S);
-    settled(1, 2);
-    assert_int_equal(version_at(1), 1);
+    rig_run(rig, 4 * USEC_PER_S);
+    assert_int_equal(rig_status(rig, 1)->state, NODE_JOINING);
+    assert_int_equal(version_at(1), 0);
+    assert_int_equal(claims_of(1), 0);
     start(2);
     rig_run(rig, 4 * USEC_PER_S);
     settled(1, 3);
-    assert_int_equal(version_at(1), 2);
-    assert_string_equal(rig_last_note(rig, 1, NOTE_VOTERS)->member, "n2");
+    assert_int_equal(version_at(1), 1);
+}
+
+static void two_found_and_a_third_is_admitted(void **state)
+{
+    (void)state;
+    start(1);
+    start(2);
+    rig_run(rig, 4 * USEC_PER_S);
+    settled(1, 3);
+    assert_int_equal(version_at(1), 1);
     start(0); /* though it comes first by name, it founds nothing */
     rig_run(rig, 4 * USEC_PER_S);
     settled(0, 3);
-    assert_int_equal(version_at(0), 3);
+    assert_int_equal(version_at(0), 2);
+    assert_string_equal(rig_last_note(rig, 1, NOTE_VOTERS)->member, "n0");
     assert_int_equal(rig_noted(rig, -1, NOTE_DISSOLVED, (instant){0}), 0);
 }
 
@@ -420,6 +431,8 @@ static void it_is_stored_before_it_is_told(void **state)
     instant now = {USEC_PER_S};
     struct event e = {.kind = EVENT_START};
     unsigned stores = 0;
+    c.founders = 1; /* one alone needs the list */
+    c.founder[0] = member_id(c.name);
     node_init(n, &c, 4711, 1);
     for (int i = 0; i < 100; i++) {
         bool sent = false;
@@ -445,7 +458,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(three_start_at_once),
-        CASE(one_starts_alone_and_the_others_are_admitted),
+        CASE(one_starts_alone_and_founds_nothing),
+        CASE(two_found_and_a_third_is_admitted),
         CASE(they_come_while_it_founds),
         CASE(a_late_founding),
         CASE(all_restart_with_what_they_stored),
