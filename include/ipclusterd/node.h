@@ -233,6 +233,30 @@ void node_init(struct node *n, const struct node_config *config, uint64_t seed,
  */
 int node_restore(struct node *n, const uint8_t *data, size_t length);
 
+/* The stream of a node's heartbeats. A number of a salt is never used twice. */
+struct node_stream {
+    uint64_t salt;
+    uint32_t sequence; /* of the last one */
+    uint64_t relays;   /* of the last one that was passed on */
+    bool alone;        /* as far as it knew then, no other member lived */
+};
+struct node_stream node_stream(const struct node *n);
+
+/* What the run before this one left behind. */
+struct node_heritage {
+    const struct plan *plan; /* what the kernel holds, none of it RELEASE */
+    usec left;               /* what its lease has still to run at EVENT_START, > 0 */
+    struct node_stream stream;
+};
+
+/*
+ * Goes on where the run before has ended, if a member hears it while that lease
+ * runs: nobody else can have taken over yet. Its heartbeats go on with the stream, so
+ * the others need not notice anything. After node_init() and node_restore(), before
+ * EVENT_START.
+ */
+void node_inherit(struct node *n, const struct node_heritage *h);
+
 /* Takes one event at `now`; `now` never goes back. `out` is overwritten. */
 void node_step(struct node *n, instant now, const struct event *event, struct actions *out);
 

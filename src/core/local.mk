@@ -17,6 +17,7 @@ libcore_a_SOURCES = \
 	%D%/node_keys.c \
 	%D%/node_quorum.c \
 	%D%/node_relay.c \
+	%D%/node_resume.c \
 	%D%/node_say.c \
 	%D%/node_serve.c \
 	%D%/node_stranger.c \

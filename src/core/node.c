@@ -134,14 +134,20 @@ void node_facts(struct node *n)
     node_urgent(n);
 }
 
-void node_rejoin(struct node *n)
+void node_listen(struct node *n)
 {
     n->joined = n->leased = n->met = n->agreed = false;
     n->listen_until = instant_add(n->now, 2 * n->config.interval);
     n->join_at = instant_add(n->now, 2 * n->config.dead_after);
     n->view_sequence = n->sequence + 1; /* agreement has to be earned anew */
-    node_yield(n);
     node_urgent(n);
+}
+
+void node_rejoin(struct node *n)
+{
+    node_listen(n);
+    n->resuming = false;
+    node_yield(n);
 }
 
 /* Somebody whom we call dead is about, and has not refuted it yet: then nobody is
@@ -170,7 +176,8 @@ static void join_watch(struct node *n, struct actions *out)
         node_rejoin(n);
     if (n->mute) /* until it is silent for good, or answers */
         n->join_at = instant_add(n->now, 2 * n->config.dead_after);
-    if (n->joined || kept_out || !n->link_up || n->in_flight || n->parting)
+    node_resume_watch(n, kept_out);
+    if (n->joined || n->resuming || kept_out || !n->link_up || n->in_flight || n->parting)
         return;
     if (!node_quorum_grants(n) || node_lease_span(n) <= n->config.interval / 2)
         return;
@@ -267,6 +274,8 @@ static instant deadline_make(const struct node *n)
         d = instant_min(d, n->urgent_at);
     if (n->joined)
         d = instant_min(d, n->lease_until);
+    else if (n->resuming)
+        d = instant_min(d, n->kernel_until);
     else if (n->link_up)
         d = instant_min(d, instant_before(n->now, n->listen_until) ? n->listen_until
                            : instant_before(n->now, n->join_at)    ? n->join_at
@@ -337,7 +346,10 @@ static void start(struct node *n, struct actions *out)
     if (node_majority(n) && n->voters.lineage != 0)
         n->voters_at = n->now;
     node_note(n, out, NOTE_STARTED, "", node_incarnation(n), 0);
-    node_rejoin(n);
+    if (n->resuming)
+        node_resume_start(n);
+    else
+        node_rejoin(n);
 }
 
 static void control(struct node *n, enum control_verb verb, const char *member, struct actions *out)

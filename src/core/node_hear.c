@@ -192,6 +192,9 @@ static int sender_take(struct node *n, bool direct, const struct heartbeat_ack *
     *ack = node_proof(n, &sequence, sent_at);
     bool news = stream_take(n, m, *ack != NULL, direct, out);
     version_take(n, m, news && *ack != NULL, out);
+    /* A boot that goes on, by a daemon that has heard nobody yet. */
+    if (news && fits && n->in.acks == 0 && (n->in.flags & HEARTBEAT_ASKING) != 0)
+        node_answer(n);
     if (!news || *ack == NULL)
         return ROSTER_NONE;
     if (!fits) {

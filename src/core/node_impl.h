@@ -4,8 +4,8 @@
  * others), node_boot.c (who has started again), node_say.c (what we tell),
  * node_relay.c (what we pass on), node_view.c (verdicts, tables, agreement),
  * node_quorum.c (voters, majority), node_flap.c (who is held), node_stranger.c
- * (who is not one of us), node_keys.c (which key), node_serve.c (buckets, plan,
- * lease) and status.c (the snapshot).
+ * (who is not one of us), node_keys.c (which key), node_resume.c (what the run before
+ * left), node_serve.c (buckets, plan, lease) and status.c (the snapshot).
  */
 #ifndef IPCLUSTERD_NODE_IMPL_H
 #define IPCLUSTERD_NODE_IMPL_H
@@ -89,9 +89,10 @@ struct node {
 
     /* This node's own condition. */
     enum node_state state;
-    bool joined; /* may claim */
-    bool leased; /* the kernel has confirmed a lease since */
-    bool met;    /* heard a member since the joining began */
+    bool joined;          /* may claim */
+    bool leased;          /* the kernel has confirmed a lease since */
+    bool met;             /* heard a member since the joining began */
+    bool resuming, alone; /* node_inherit(): claims of the run before, not yet ours */
     instant listen_until, join_at;
     bool link_up, healthy, sick;
     bool mute;   /* we hear members that hear us no more: the others serve */
@@ -188,6 +189,8 @@ void node_urgent(struct node *n);
 void node_answer(struct node *n);
 /* Stops claiming, and earns the right anew. */
 void node_rejoin(struct node *n);
+/* Its first half: begins to listen. */
+void node_listen(struct node *n);
 /* Own facts changed: a new incarnation. */
 void node_facts(struct node *n);
 /* roster_add/remove with the owner table kept right. */
@@ -196,6 +199,13 @@ void node_member_remove(struct node *n, size_t index);
 
 /* Lets one more action in, of any kind but a note. */
 struct action *node_action(struct actions *out, enum action_kind kind);
+
+/* node_resume.c */
+/* The lease that this run was left begins to count. */
+void node_resume_start(struct node *n);
+/* Goes on with the claims of the run before, or gives them up. `kept_out`: we must
+ * not serve. */
+void node_resume_watch(struct node *n, bool kept_out);
 
 /* node_gossip.c */
 /* What the sender of n->in (alive or not, as told) says of others, and of us. */

@@ -38,7 +38,7 @@ static uint16_t flags(const struct node *n)
     uint16_t f = n->roster.member[n->roster.self].flags;
     if (!n->joined || !n->leased) /* what is forwarded to us needs the lease */
         f |= HEARTBEAT_JOINING;
-    if (!n->agreed && n->alive > 1)
+    if ((!n->agreed && n->alive > 1) || n->resuming)
         f |= HEARTBEAT_ASKING;
     if (n->farewells > 0)
         f |= HEARTBEAT_LEFT;

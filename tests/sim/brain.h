@@ -13,6 +13,9 @@ struct brain {
     void (*init)(struct node *n, const struct node_config *config, uint64_t seed,
                  uint32_t incarnation);
     int (*restore)(struct node *n, const uint8_t *data, size_t length);
+    /* NULL: a daemon that starts does away with what its kernel holds. */
+    void (*inherit)(struct node *n, const struct node_heritage *h);
+    struct node_stream (*stream)(const struct node *n);
     void (*step)(struct node *n, instant now, const struct event *event, struct actions *out);
     instant (*deadline)(const struct node *n);
     uint32_t (*incarnation)(const struct node *n);

@@ -107,9 +107,11 @@ static void storm_begin(struct world *w)
 static bool drill_possible(const struct world *w, enum drill drill, unsigned victim)
 {
     const struct scenario *s = &w->scenario;
-    bool stays = drill == DRILL_DRAIN || drill == DRILL_RELOAD;
+    bool stays = drill == DRILL_DRAIN || drill == DRILL_RELOAD || drill == DRILL_RESTART;
     if (victim >= s->nodes || (s->nodes < 3 && (drill == DRILL_BRIDGE || (s->majority && !stays))))
         return false;
+    if (drill == DRILL_RESTART) /* somebody has to hear it, and it has to know them */
+        return s->nodes > 1 && !(s->careless && victim == s->nodes - 1);
     for (unsigned i = 0; i < s->nodes; i++)
         if (i != victim && w->host[i].config.weight > 0)
             return true;
@@ -124,6 +126,15 @@ static void drill_bridge(struct world *w, unsigned victim, const struct event *e
     net_cut(&w->net, &a, &b);
     net_cut(&w->net, &b, &a);
     world_step(w, victim, e);
+}
+
+/* Its daemon is away for a while, in which its lease does not run out. */
+static void drill_restart(struct world *w, unsigned victim)
+{
+    struct happening start = {.kind = HAPPEN_START, .node = (uint16_t)victim};
+    check_gaps_begin(w);
+    world_kill_daemon(w, victim);
+    world_later(w, w->scenario.interval / 4, &start);
 }
 
 static void drill_step(struct world *w, const struct event *e)
@@ -169,6 +180,9 @@ static void drill_begin(struct world *w)
         e.control.verb = CONTROL_DRAIN;
         drill_step(w, &e);
         break;
+    case DRILL_RESTART:
+        drill_restart(w, victim);
+        break;
     case DRILL_RELOAD:
     case DRILL_BRIDGE:
     case DRILL_KINDS:
@@ -188,8 +202,9 @@ static void drill_check_movement(struct world *w)
 {
     const struct course *c = &w->course;
     unsigned stayed = 0, moved = 0, last = 0;
-    for (unsigned b = 0; b < w->scenario.buckets && c->act.drill < DRILL_RELOAD; b++) {
-        bool should = c->home[b] == (int)c->act.victim;
+    bool restart = c->act.drill == DRILL_RESTART, moves = c->act.drill < DRILL_RELOAD;
+    for (unsigned b = 0; b < w->scenario.buckets && (moves || restart); b++) {
+        bool should = moves && c->home[b] == (int)c->act.victim;
         bool did = c->owner_now[b] != c->owner[b];
         if (should == did)
             continue;
@@ -232,6 +247,7 @@ static void drill_undo(struct world *w)
         net_heal(&w->net);
         break;
     case DRILL_RELOAD:
+    case DRILL_RESTART:
     case DRILL_KINDS:
         break;
     }

@@ -224,19 +224,35 @@ static void host_tell(struct world *w, unsigned i, const struct event *e)
         world_step(w, i, e);
 }
 
+/* What the kernel holds of the last daemon, and its lease, if that still runs: for
+ * the next one, or it is done away with. */
+static usec host_heritage(struct world *w, unsigned i)
+{
+    struct kernel *k = &w->host[i].kernel;
+    double rate = 1 + (double)w->host[i].clock_ppm / 1e6;
+    usec left = (usec)((double)(k->lease_until - w->now) * rate) - 1;
+    if (w->host[i].state == HOST_BEREFT && w->brain->inherit != NULL && !k->keep_lapsed && left > 0)
+        return left;
+    if (w->host[i].state == HOST_BEREFT)
+        flow_daemon_restarted(w, i);
+    kernel_clear(w, i);
+    return 0;
+}
+
 void world_start(struct world *w, unsigned i)
 {
     struct host *h = &w->host[i];
     if (h->state != HOST_OFF && h->state != HOST_BEREFT)
         return;
+    struct node_heritage heritage = {.left = host_heritage(w, i)};
+    if (heritage.left > 0)
+        heritage.stream = w->brain->stream(h->node);
     if (rng_chance(&w->rng, w->scenario.forget_incarnation))
         h->incarnation = (uint32_t)rng_below(&w->rng, h->incarnation + UINT64_C(1));
     if (w->scenario.careless && i == w->scenario.nodes - 1)
         h->incarnation = (uint32_t)(h->stored = 0);
     trace_line(&w->trace, w->now, (int)i, "starts");
     trace_number(&w->trace, 0x57a7u + i);
-    if (h->state == HOST_BEREFT)
-        flow_daemon_restarted(w, i);
     host_enter(w, i, HOST_RUNNING);
     h->boot++;
     h->started_at = w->now;
@@ -245,11 +261,14 @@ void world_start(struct world *w, unsigned i)
     h->unhealthy = h->leaving = h->doomed = h->unstored = h->stalling = false;
     h->rest.count = 0;
     h->inbox_count = h->inbox_datagrams = 0;
-    kernel_clear(w, i);
     net_forget_heard(w, i);
     w->brain->init(h->node, &h->config, rng_next(&w->rng), h->incarnation + 1);
     if (h->stored > 0 && w->brain->restore(h->node, h->store, h->stored) != 0)
         check_fail(w, CHECK_CONTRACT, "node%02u does not take back what it stored", i);
+    if (heritage.left > 0) {
+        heritage.plan = kernel_keep(w, i);
+        w->brain->inherit(h->node, &heritage);
+    }
     host_tell(w, i, &(struct event){.kind = EVENT_START});
     host_tell(w, i, &(struct event){.kind = EVENT_CLOCK, .clock = {w->now / 1000 + WALL_CLOCK}});
     if (h->unlinked)

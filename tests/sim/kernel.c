@@ -49,6 +49,20 @@ void kernel_clear(struct world *w, unsigned i)
     kernel_change(w, i, &k->next);
 }
 
+const struct plan *kernel_keep(struct world *w, unsigned i)
+{
+    struct kernel *k = &w->host[i].kernel;
+    k->applying = false;
+    k->busy_until = w->now;
+    plan_init(&k->next, (uint16_t)w->scenario.buckets);
+    for (unsigned b = 0; b < w->scenario.buckets; b++) {
+        uint8_t class = k->plan.class_of[b];
+        k->next.class_of[b] = class == CLASS_RELEASE ? (uint8_t)CLASS_LINGER : class;
+    }
+    kernel_change(w, i, &k->next);
+    return &k->plan;
+}
+
 /* The happening takes its turn in the kernel. */
 static void kernel_ask(struct world *w, unsigned i, struct happening *h)
 {

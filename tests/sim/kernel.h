@@ -27,6 +27,10 @@ struct kernel {
 /* Empties host i's kernel of our state: all foreign, no lease. Flows stay. */
 void kernel_clear(struct world *w, unsigned i);
 
+/* A daemon starts over what the last one left under a lease that still runs: what
+ * was being forwarded lingers, the rest stays. */
+const struct plan *kernel_keep(struct world *w, unsigned i);
+
 /* Host i's daemon commits a plan. */
 void kernel_commit(struct world *w, unsigned i, const struct plan *plan);
 

@@ -28,7 +28,8 @@ enum drill {
     DRILL_LEAVE,
     DRILL_DRAIN,
     DRILL_RELOAD,
-    DRILL_BRIDGE, /* a reload at one that does not hear the next host, nor that it */
+    DRILL_BRIDGE,  /* a reload at one that does not hear the next host, nor that it */
+    DRILL_RESTART, /* its daemon is killed and starts again within the lease */
     DRILL_KINDS,
 };
 

@@ -173,6 +173,7 @@ node_sources = \
 	src/core/node_keys.c \
 	src/core/node_quorum.c \
 	src/core/node_relay.c \
+	src/core/node_resume.c \
 	src/core/node_say.c \
 	src/core/node_serve.c \
 	src/core/node_stranger.c \
@@ -489,6 +490,12 @@ tests_unit_test_backing_SOURCES = \
 	%D%/test_backing.c \
 	$(node_sources)
 tests_unit_test_backing_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_resume
+tests_unit_test_resume_SOURCES = \
+	%D%/test_resume.c \
+	$(node_sources)
+tests_unit_test_resume_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
 unit_tests += %D%/test_quorum
 tests_unit_test_quorum_SOURCES = \

@@ -75,12 +75,39 @@ struct node_config rig_config(int i)
     return c;
 }
 
-void rig_start_with(struct rig *r, int i, uint32_t incarnation, const struct node_config *c)
+static void node_make(struct rig_node *n, uint32_t incarnation, const struct node_config *c)
 {
-    struct rig_node *n = &r->node[i];
     node_init(n->node, c, ++salts * UINT64_C(0x9e3779b97f4a7c15), incarnation);
     int restored = n->stored_length > 0 ? node_restore(n->node, n->stored, n->stored_length) : 0;
     assert(restored == 0);
+}
+
+void rig_resume(struct rig *r, int i, uint32_t incarnation, const struct node_config *c)
+{
+    struct rig_node *n = &r->node[i];
+    struct node_heritage heritage = {
+        .plan = &n->plan,
+        .left = instant_diff(n->lease_until, r->now),
+        .stream = node_stream(n->node),
+    };
+    if (heritage.left <= 0) {
+        rig_start_with(r, i, incarnation, c);
+        return;
+    }
+    for (unsigned b = 0; b < c->buckets; b++)
+        if (n->plan.class_of[b] == CLASS_RELEASE)
+            n->plan.class_of[b] = CLASS_LINGER;
+    node_make(n, incarnation, c);
+    node_inherit(n->node, &heritage);
+    n->running = true;
+    n->exits = 0;
+    rig_event(r, i, EVENT_START);
+}
+
+void rig_start_with(struct rig *r, int i, uint32_t incarnation, const struct node_config *c)
+{
+    struct rig_node *n = &r->node[i];
+    node_make(n, incarnation, c);
     plan_init(&n->plan, c->buckets);
     n->lease_until = INSTANT_PAST;
     n->running = true;

@@ -59,6 +59,8 @@ void rig_free(struct rig *r);
 struct node_config rig_config(int i);
 void rig_start(struct rig *r, int i, uint32_t incarnation);
 void rig_start_with(struct rig *r, int i, uint32_t incarnation, const struct node_config *c);
+/* It starts over what its kernel holds, if the lease still runs; else as ever. */
+void rig_resume(struct rig *r, int i, uint32_t incarnation, const struct node_config *c);
 /* The process is gone, and with it what its kernel had. */
 void rig_crash(struct rig *r, int i);
 /* The process is gone; its kernel goes on until the lease ends. */
