@@ -81,9 +81,10 @@ struct member {
     bool clock_told;     /* that it is far off */
     struct heartbeat_keys keys;
 
-    uint32_t acked; /* highest of our sequences that it proved to have heard */
-    uint64_t view;  /* its word */
-    uint16_t said;  /* flags of its last heartbeat */
+    uint32_t acked;  /* highest of our sequences that it proved to have heard ... */
+    uint32_t proved; /* ... in any of its boots */
+    uint64_t view;   /* its word */
+    uint16_t said;   /* flags of its last heartbeat */
     uint32_t flows;
     struct bitmap claim, linger;
     struct mac mac;

@@ -68,6 +68,7 @@ struct voters_word {
 struct voters_offer {
     uint64_t lineage; /* 0: none */
     uint32_t version;
+    struct voters_change last; /* as told with the list, to which it fits */
     size_t count;
     uint32_t id[MEMBERS_MAX];
     bool open[MEMBERS_MAX]; /* that voter was in this version, and had accepted nothing */

@@ -49,8 +49,8 @@ void node_init(struct node *n, const struct node_config *config, uint64_t seed,
     n->old_until = n->rival.at = n->rival.proven = INSTANT_PAST;
     n->reject_note_at = n->conflict_note_at = n->mismatch_note_at = INSTANT_PAST;
     n->drain_by = INSTANT_PAST;
-    n->hold_end = INSTANT_NEVER;
-    n->budget = BUDGET_PER_TICK;
+    n->hold_end = n->watch_at = n->fall_at = INSTANT_NEVER;
+    n->budget = BUDGET_MOST;
     for (unsigned b = 0; b < BUCKETS_MAX; b++)
         n->hold_until[b] = INSTANT_PAST;
     plan_init(&n->wanted, config->buckets);
@@ -292,13 +292,7 @@ static instant deadline_make(const struct node *n)
         if (n->parting && instant_before(n->now, n->kernel_until))
             d = instant_min(d, n->kernel_until);
     }
-    for (size_t i = 0; i < n->roster.count; i++) {
-        const struct member *m = &n->roster.member[i];
-        if (m->fall_open)
-            d = instant_min(d, m->fall_due);
-        if (!m->self && member_alive(m) && n->quorate)
-            d = instant_min(d, node_verdict_due(n, m));
-    }
+    d = instant_min(d, instant_min(n->watch_at, n->fall_at));
     return instant_max(d, n->now);
 }
 
@@ -307,6 +301,9 @@ static void node_settle(struct node *n, struct actions *out)
 {
     bool converged = n->converged;
     node_quorum_watch(n, out);
+    n->look =
+        node_ticks(n) || n->watch_stale || n->view_dirty || !instant_before(n->now, n->watch_at);
+    n->watch_stale = false;
     node_watch(n, out);
     node_flap_watch(n, out);
     node_bars_watch(n);
@@ -455,6 +452,7 @@ static void dispatch(struct node *n, const struct event *e, struct actions *out)
         if (n->witness_down == e->witness.reachable)
             node_note(n, out, NOTE_WITNESS, "", e->witness.reachable, 0);
         n->witness_down = !e->witness.reachable;
+        n->watch_stale = true;
         return;
     case EVENT_CLOCK:
         n->clock_ms = e->clock.ms;

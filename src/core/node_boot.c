@@ -61,7 +61,7 @@ bool node_boot_take(struct node *n, struct member *m, bool fresh, bool direct, s
     const struct heartbeat *h = &n->in;
     bool present = member_alive(m) && instant_diff(n->now, m->arrived) < n->config.dead_after / 2;
     struct boot *b = boot_find(m, h->salt);
-    if (fresh && !present) {
+    if (fresh && !present && (b == NULL || h->sequence > b->sequence)) {
         if (b != NULL)
             b->sequence = 0;
         member_reboot(m, h->salt, h->sequence);

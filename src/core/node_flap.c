@@ -12,6 +12,7 @@ void node_flap_fell(struct node *n, struct member *m)
     flap_fall(&m->flap, &n->config.flap, n->now);
     m->fall_open = true;
     m->fall_due = instant_add(n->now, n->config.dead_after);
+    n->fall_at = instant_min(n->fall_at, m->fall_due);
 }
 
 static void count(struct node *n, struct member *m)
@@ -45,12 +46,17 @@ static void tell_hold(struct node *n, const struct member *m, struct actions *ou
 
 void node_flap_watch(struct node *n, struct actions *out)
 {
+    if (!node_ticks(n) && instant_before(n->now, n->fall_at))
+        return;
+    n->fall_at = INSTANT_NEVER;
     for (size_t i = 0; i < n->roster.count; i++) {
         struct member *m = &n->roster.member[i];
         if (m->stranger)
             continue;
         if (m->fall_open && !instant_before(n->now, m->fall_due))
             count(n, m);
+        if (m->fall_open)
+            n->fall_at = instant_min(n->fall_at, m->fall_due);
         if (m->flap.penalty == 0 && !flap_held(&m->flap))
             continue;
         if (node_ticks(n) && flap_decide(&m->flap, &n->config.flap, n->now))

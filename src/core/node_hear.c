@@ -85,9 +85,7 @@ static void word_take(struct node *n, size_t index, struct actions *out)
     if (member_facts(m, h->incarnation, h->flags, h->weight))
         n->view_dirty = true;
     node_order(n, m, h->order);
-    if (m->said != h->flags || m->view != h->view || !bitmap_equal(&m->claim, &h->claim) ||
-        !bitmap_equal(&m->linger, &h->linger))
-        n->serve_dirty = true;
+    node_serve_word(n, index);
     n->met = n->met || member_alive(m);
     m->said = h->flags;
     m->view = h->view;
@@ -123,13 +121,15 @@ static bool seen_take(struct node *n, const struct member *m, enum stream_verdic
     return false;
 }
 
-/* True if the heartbeat continues, or begins, a boot that we believe. */
-static bool stream_take(struct node *n, struct member *m, bool fresh, bool direct,
+/* True if the heartbeat continues, or begins, a boot that we believe. `proof`: of our
+ * sequences the one that it has heard; 0: none lately. A boot that is over has heard
+ * nothing that its successor has not, or later, so what is left of it begins no other. */
+static bool stream_take(struct node *n, struct member *m, uint32_t proof, bool direct,
                         struct actions *out)
 {
     const struct heartbeat *h = &n->in;
     if (h->salt != m->salt || (m->sequence == 0 && m->salt == 0))
-        return node_boot_take(n, m, fresh, direct, out);
+        return node_boot_take(n, m, proof > m->proved, direct, out);
     if (h->version < m->version)
         return false; /* what it says for those who know no better */
     enum stream_verdict v = member_stream(m, h->sequence);
@@ -153,6 +153,7 @@ static void version_take(struct node *n, struct member *m, bool proven, struct a
         return;
     if (m->version != n->in.version && n->in.version != WIRE_VERSION_LAST)
         node_note(n, out, NOTE_VERSION, m->name, n->in.version, 0);
+    n->watch_stale = n->watch_stale || m->version != n->in.version;
     m->version = n->in.version;
 }
 
@@ -190,13 +191,15 @@ static int sender_take(struct node *n, bool direct, const struct heartbeat_ack *
     struct member *m = &n->roster.member[index];
     uint32_t sequence = 0;
     *ack = node_proof(n, &sequence, sent_at);
-    bool news = stream_take(n, m, *ack != NULL, direct, out);
+    bool news = stream_take(n, m, *ack != NULL ? sequence : 0, direct, out);
     version_take(n, m, news && *ack != NULL, out);
     /* A boot that goes on, by a daemon that has heard nobody yet. */
     if (news && fits && n->in.acks == 0 && (n->in.flags & HEARTBEAT_ASKING) != 0)
         node_answer(n);
     if (!news || *ack == NULL)
         return ROSTER_NONE;
+    if (sequence > m->proved)
+        m->proved = sequence;
     if (!fits) {
         node_misfit_hear(n, (size_t)index, out);
         return ROSTER_NONE;
@@ -230,7 +233,7 @@ void node_hear(struct node *n, const uint8_t *data, size_t length, struct action
     int index = sender_take(n, direct, &ack, &sent_at, out);
     if (index == ROSTER_NONE)
         return;
-    if ((h->flags & HEARTBEAT_ASKING) != 0)
+    if ((h->flags & HEARTBEAT_ASKING) != 0 && h->view == n->view)
         node_answer(n);
     word_take(n, (size_t)index, out);
     if (direct)

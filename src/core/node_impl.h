@@ -21,9 +21,11 @@
 #include "ipclusterd/wire.h"
 
 enum {
-    SENT_KEPT = 256,      /* heartbeats whose time of sending we remember */
-    URGENT_TIMES = 3,     /* a change is told so often at once */
-    BUDGET_PER_TICK = 12, /* heartbeats beside the regular one, per interval */
+    SENT_KEPT = 256,    /* heartbeats whose time of sending we remember */
+    URGENT_TIMES = 3,   /* a change is told so often at once */
+    BUDGET_OF_ALL = 96, /* heartbeats beside the regular ones, per interval, of all ... */
+    BUDGET_MOST = 12,   /* ... and of one: from so many ... */
+    BUDGET_LEAST = 4,   /* ... down to so many */
     FAREWELLS = 3,
     RENEWALS_MAX = 8,  /* on their way at once */
     STALE_KEPT = 64,   /* boots that never proved themselves */
@@ -75,6 +77,11 @@ struct node {
     bool mixed;        /* a living member speaks no better */
     instant clock_at;  /* when the wall clock showed clock_ms */
     int64_t clock_ms;
+
+    /* Members are looked over at every tick, when one is due, and after what may make
+     * one due sooner; not for each of their heartbeats. */
+    instant watch_at, fall_at; /* no verdict, no fall to be counted is due before */
+    bool watch_stale, look;    /* in this step they are looked over */
 
     /* The view. */
     uint64_t view;
@@ -135,8 +142,10 @@ struct node {
     struct bitmap claim, linger; /* what we tell */
     struct bitmap counting;      /* lingering when the count was asked for */
     struct bitmap orphaned;      /* its flows died with a member */
-    bool serve_dirty;            /* something that buckets depend on changed */
-    bool plan_dirty;             /* the wanted plan may differ from the applied one */
+    bool serve_dirty;            /* something that all buckets depend on changed ... */
+    bool serve_some;             /* ... or what these depend on */
+    struct bitmap serve_set;
+    bool plan_dirty; /* the wanted plan may differ from the applied one */
     struct plan wanted, applied, flight;
     bool in_flight;
     uint64_t generation;
@@ -298,8 +307,6 @@ void node_fell(struct node *n, struct actions *out, size_t index, enum standing 
 void node_patience(struct node *n);
 /* No verdict before this long a silence. */
 usec node_dead_after(const struct node *n);
-/* When the verdict on a living member is to be looked at next. */
-instant node_verdict_due(const struct node *n, const struct member *m);
 /* Verdicts that are due by time; whether we are mute. */
 void node_watch(struct node *n, struct actions *out);
 /* Brings tables, digest and agreement up to date. */
@@ -319,6 +326,8 @@ void node_serve(struct node *n, struct actions *out);
 void node_renew(struct node *n, struct actions *out);
 void node_applied(struct node *n, uint64_t generation, int error, struct actions *out);
 void node_counted(struct node *n, const uint32_t *of);
+/* A member's word differs from n->in: the buckets that it matters to. */
+void node_serve_word(struct node *n, size_t index);
 /* True if the kernel holds, or is about to hold, a claim or a release. */
 bool node_serving(const struct node *n);
 /* True while the kernel forwards new flows of a bucket to another than its

@@ -298,6 +298,7 @@ void node_quorum_watch(struct node *n, struct actions *out)
     size_t need = voters_majority(&n->voters);
     n->quorate = need > 0 && n->quorum_heard >= need;
     n->quorum_at = quorum_reckon(n);
+    n->watch_stale = n->watch_stale || n->quorate != quorate;
     if (n->quorate != quorate)
         node_note(n, out, NOTE_QUORUM, "", n->quorate, (int64_t)n->quorum_heard);
     if (n->quorate && voters_has(&n->voters, node_self(n)->id)) {

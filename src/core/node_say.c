@@ -18,6 +18,14 @@ static usec gap(const struct node *n)
     return g > 5 * USEC_PER_MS ? 5 * USEC_PER_MS : g;
 }
 
+/* How many heartbeats may go out beside the regular one, until the next. Each is
+ * heard by all: the more there are, the less each of them needs to say. */
+static unsigned budget(const struct node *n)
+{
+    size_t fair = n->alive > 0 ? BUDGET_OF_ALL / n->alive : BUDGET_MOST;
+    return fair > BUDGET_MOST ? BUDGET_MOST : fair < BUDGET_LEAST ? BUDGET_LEAST : (unsigned)fair;
+}
+
 void node_urgent(struct node *n)
 {
     n->urgent_left = URGENT_TIMES;
@@ -241,7 +249,7 @@ void node_say(struct node *n, struct actions *out)
         instant next = instant_add(n->tick_at, n->config.interval);
         bool behind = !instant_before(n->now, next);
         n->tick_at = behind ? instant_add(n->now, n->config.interval) : next;
-        n->budget = BUDGET_PER_TICK;
+        n->budget = budget(n);
     }
     /* News of a plan that is on its way are told when it is in. */
     bool urgent = n->urgent_left > 0 && n->budget > 0 && !n->in_flight &&

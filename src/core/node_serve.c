@@ -157,13 +157,39 @@ static void account(struct node *n, const struct others *o)
     n->converged = settled && contested == 0;
 }
 
-/* Steps every bucket. True if one changed. */
+void node_serve_word(struct node *n, size_t index)
+{
+    const struct member *m = &n->roster.member[index];
+    const struct heartbeat *h = &n->in;
+    if (m->said != h->flags) {
+        n->serve_dirty = true;
+        return;
+    }
+    bool other = m->view != h->view || memcmp(&m->mac, &h->mac, sizeof m->mac) != 0;
+    if (!other && bitmap_equal(&m->claim, &h->claim) && bitmap_equal(&m->linger, &h->linger))
+        return;
+    for (size_t w = 0; w < n->config.buckets / 64u + 1 && w < BUCKETS_MAX / 64; w++) {
+        uint64_t claims = m->claim.word[w] | h->claim.word[w];
+        uint64_t changes =
+            (m->claim.word[w] ^ h->claim.word[w]) | (m->linger.word[w] ^ h->linger.word[w]);
+        n->serve_set.word[w] |= other ? claims | changes : changes;
+    }
+    for (unsigned b = 0; b < n->config.buckets && other; b++)
+        if (n->assign.owner[b] == (int)index)
+            bitmap_set(&n->serve_set, b);
+    n->serve_some = true;
+}
+
+/* Steps every bucket, or those that something changed for. True if one moved on. */
 static bool buckets_step(struct node *n, const struct others *o)
 {
     bool changed = false;
-    n->hold_end = INSTANT_NEVER;
+    if (n->serve_dirty)
+        n->hold_end = INSTANT_NEVER; /* else it may be early, and is looked for again then */
     for (unsigned b = 0; b < n->config.buckets; b++) {
         struct bucket_view v;
+        if (!n->serve_dirty && !bitmap_test(&n->serve_set, b))
+            continue;
         bucket_look(n, o, b, &v);
         enum bucket_class was = (enum bucket_class)n->class_of[b];
         enum bucket_class is = bucket_next(was, &v);
@@ -186,7 +212,7 @@ void node_serve(struct node *n, struct actions *out)
 {
     if (!instant_before(n->now, n->hold_end))
         n->serve_dirty = true;
-    if (n->serve_dirty) {
+    if (n->serve_dirty || n->serve_some) {
         struct others o;
         others_gather(n, &o);
         if (buckets_step(n, &o)) {
@@ -195,7 +221,8 @@ void node_serve(struct node *n, struct actions *out)
                 n->wanted.target[i] = n->roster.member[i].mac;
         }
         account(n, &o);
-        n->serve_dirty = false;
+        n->serve_dirty = n->serve_some = false;
+        memset(&n->serve_set, 0, sizeof n->serve_set);
     }
     if (!n->plan_dirty || n->in_flight || instant_before(n->now, n->retry_at))
         return;

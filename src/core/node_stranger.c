@@ -39,6 +39,7 @@ void node_rival_hear(struct node *n, struct actions *out)
         return;
     }
     n->rival.proven = n->now;
+    n->watch_stale = true;
     n->rival.joining = (h->flags & HEARTBEAT_JOINING) != 0;
     if (instant_before(n->now, n->conflict_note_at))
         return;
@@ -69,6 +70,7 @@ void node_misfit_hear(struct node *n, size_t index, struct actions *out)
     struct member *m = &n->roster.member[index];
     bool first = !m->misfit || instant_before(m->heard, instant_add(INSTANT_PAST, 1));
     m->misfit = true;
+    n->watch_stale = true;
     m->parts = parts_differing(n);
     m->said = n->in.flags;
     m->heard = n->now;
@@ -126,5 +128,6 @@ static bool cut_off(const struct node *n)
 
 void node_bars_watch(struct node *n)
 {
-    n->barred = outnumbered(n) || rivalled(n) || cut_off(n);
+    if (n->look || n->view_dirty)
+        n->barred = outnumbered(n) || rivalled(n) || cut_off(n);
 }

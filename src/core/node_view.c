@@ -63,8 +63,10 @@ void node_lateness(struct node *n, usec late)
     }
     if (late > n->wake_worst[0])
         n->wake_worst[0] = late;
-    if (late < n->config.interval / 4)
-        n->patience = n->patience < n->config.interval / 8 ? 0 : n->patience / 2;
+    if (late >= n->config.interval / 4 || n->patience == 0)
+        return;
+    n->watch_stale = true;
+    n->patience = n->patience < n->config.interval / 8 ? 0 : n->patience / 2;
 }
 
 /* Our timers ran late: others get the time back, are accused of nothing, and have
@@ -126,7 +128,8 @@ static bool are_we_mute(const struct node *n)
     return deaf >= with_us;
 }
 
-instant node_verdict_due(const struct node *n, const struct member *m)
+/* When the verdict on a living member is to be looked at next. */
+static instant verdict_due(const struct node *n, const struct member *m)
 {
     instant silent = instant_add(m->evidence, node_dead_after(n));
     if (instant_before(n->now, silent))
@@ -169,8 +172,11 @@ static void living_watch(struct node *n, struct actions *out, size_t index)
 
 void node_watch(struct node *n, struct actions *out)
 {
+    if (!n->look)
+        return;
     if (node_ticks(n))
         n->mute = mute_now(n);
+    n->watch_at = INSTANT_NEVER;
     for (size_t i = 0; i < n->roster.count; i++) {
         struct member *m = &n->roster.member[i];
         if (m->self)
@@ -181,6 +187,8 @@ void node_watch(struct node *n, struct actions *out)
                 node_member_remove(n, i--);
         } else if (member_alive(m)) {
             living_watch(n, out, i);
+            if (member_alive(m) && n->quorate)
+                n->watch_at = instant_min(n->watch_at, verdict_due(n, m));
         } else if (m->standing != STANDING_FORGOTTEN) {
             /* A voter is only forgotten by a majority. */
             if (!voters_has(&n->voters, m->id) &&
@@ -284,6 +292,8 @@ static bool agreed_now(struct node *n)
 static void mixed_watch(struct node *n, struct actions *out)
 {
     bool mixed = false;
+    if (!n->look && !n->view_dirty)
+        return;
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
         mixed = mixed || (!m->self && member_lives(m) && m->version == WIRE_VERSION_FIRST);
@@ -301,6 +311,9 @@ void node_view(struct node *n, struct actions *out)
     mixed_watch(n, out);
     if (n->view_dirty)
         view_form(n, out);
+    /* Agreement ends by another word, or by time. */
+    if (n->agreed && !node_majority(n) && !n->serve_dirty && !n->serve_some && !node_ticks(n))
+        return;
     bool agreed = agreed_now(n);
     if (agreed == n->agreed)
         return;

@@ -171,6 +171,7 @@ static bool offer_hear(struct voters *v, uint32_t from, const struct voters_word
         memset(o, 0, sizeof *o);
         o->lineage = w->lineage;
         o->version = w->version;
+        o->last = w->last;
         o->count = w->count;
         memcpy(o->id, w->id, w->count * sizeof o->id[0]);
     }
@@ -195,7 +196,7 @@ static bool word_adopt(struct voters *v, uint32_t from, const struct voters_word
     if (!offer_hear(v, from, w))
         return false;
     struct voters_offer *o = &v->offer;
-    version_enter(v, o->lineage, o->version, w->last, o->id, o->count);
+    version_enter(v, o->lineage, o->version, o->last, o->id, o->count);
     memset(o, 0, sizeof *o);
     return true;
 }

@@ -3,13 +3,17 @@
  * key and the same result. The linker (--wrap=seal_open) puts this between: what
  * was opened lately is found by all of its bytes, so a datagram that differs in
  * one bit, or another key, is opened for itself. Only successes are kept.
+ *
+ * Likewise all hosts compute the tables of the same members (--wrap=assign_compute),
+ * found by all that they are made of.
  */
 #include <stdbool.h>
 #include <string.h>
 
+#include "ipclusterd/assign.h"
 #include "ipclusterd/seal.h"
 
-enum { KEPT = 1024 };
+enum { KEPT = 1024, TABLES_KEPT = 512 };
 
 static struct {
     struct seal seal;
@@ -61,4 +65,48 @@ enum reject __wrap_seal_open(const struct seal *s, const uint8_t *data, size_t l
         memcpy(kept[k].plain, plain, *plain_length);
     }
     return why;
+}
+
+static struct {
+    size_t members;
+    unsigned buckets;
+    struct assign_member member[MEMBERS_MAX];
+    int16_t home[BUCKETS_MAX], owner[BUCKETS_MAX];
+} table[TABLES_KEPT];
+
+void __real_assign_compute(struct assign *a, const struct assign_member *member, size_t members,
+                           unsigned buckets);
+void __wrap_assign_compute(struct assign *a, const struct assign_member *member, size_t members,
+                           unsigned buckets);
+
+static bool members_equal(const struct assign_member *a, const struct assign_member *b,
+                          size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (a[i].hash != b[i].hash || a[i].weight != b[i].weight || a[i].serves != b[i].serves)
+            return false;
+    return true;
+}
+
+void __wrap_assign_compute(struct assign *a, const struct assign_member *member, size_t members,
+                           unsigned buckets)
+{
+    uint64_t hash = members * 4096 + buckets;
+    for (size_t i = 0; i < members; i++)
+        hash = (hash ^ member[i].hash ^ member[i].weight * 2u ^ member[i].serves) *
+               UINT64_C(0x9e3779b97f4a7c15);
+    size_t k = (hash >> 32) % TABLES_KEPT, bytes = buckets * sizeof a->home[0];
+    if (table[k].members == members && table[k].buckets == buckets &&
+        members_equal(table[k].member, member, members)) {
+        a->buckets = buckets;
+        memcpy(a->home, table[k].home, bytes);
+        memcpy(a->owner, table[k].owner, bytes);
+        return;
+    }
+    __real_assign_compute(a, member, members, buckets);
+    table[k].members = members;
+    table[k].buckets = buckets;
+    memcpy(table[k].member, member, members * sizeof member[0]);
+    memcpy(table[k].home, a->home, bytes);
+    memcpy(table[k].owner, a->owner, bytes);
 }

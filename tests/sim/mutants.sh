@@ -29,7 +29,7 @@ compile() {
 }
 link() {
     # shellcheck disable=SC2086
-    "$CC" -Wl,--wrap=seal_open "$@" $libs
+    "$CC" -Wl,--wrap=seal_open -Wl,--wrap=assign_compute "$@" $libs
 }
 object() {
     printf '%s.o' "$(printf %s "$1" | tr / _)"
