@@ -279,6 +279,31 @@ static void a_recording_of_an_old_boot(void **state)
     assert_int_equal(state_of("n1"), MEMBER_DEAD);
 }
 
+/* Something that the boot before said, which nobody has heard yet, comes when its
+ * successor has gone: it is fresh, but of a life that is over. */
+static void a_late_word_of_the_boot_before(void **state)
+{
+    (void)state;
+    uint8_t old[DATAGRAM_MAX];
+    meet();
+    ghost_listen(g, rig);
+    g->say.flows = 1;
+    size_t length = ghost_seal(g, old);
+    g->say.salt += 4711;
+    g->say.sequence = 0;
+    g->say.flows = 2;
+    g->say.incarnation++;
+    ghost_live(g, rig, 0, 250 * USEC_PER_MS);
+    assert_int_equal(rig_member(rig, 0, "n1")->flows, 2);
+    ghost_listen(g, rig);
+    g->say.flags |= HEARTBEAT_LEFT;
+    ghost_say(g, rig, 0);
+    assert_int_equal(state_of("n1"), MEMBER_LEFT);
+    rig_hand(rig, 0, old, length);
+    assert_int_equal(rig_member(rig, 0, "n1")->flows, 2);
+    assert_int_equal(state_of("n1"), MEMBER_LEFT);
+}
+
 /* Recordings of many lives, played all the time, take no new life's place. */
 static void scores_of_old_boots(void **state)
 {
@@ -360,6 +385,7 @@ int main(void)
         CASE(a_replay_keeps_nobody_alive),
         CASE(overtaken_on_the_way),
         CASE(a_recording_of_an_old_boot),
+        CASE(a_late_word_of_the_boot_before),
         CASE(scores_of_old_boots),
         CASE(of_another_configuration),
         CASE(of_our_own_name),
