@@ -233,7 +233,10 @@ void node_hear(struct node *n, const uint8_t *data, size_t length, struct action
     int index = sender_take(n, direct, &ack, &sent_at, out);
     if (index == ROSTER_NONE)
         return;
-    if ((h->flags & HEARTBEAT_ASKING) != 0 && h->view == n->view)
+    /* Who has another view will ask again when that has changed; a newcomer has all
+     * to learn. */
+    if ((h->flags & HEARTBEAT_ASKING) != 0 &&
+        (h->view == n->view || (h->flags & HEARTBEAT_JOINING) != 0))
         node_answer(n);
     word_take(n, (size_t)index, out);
     if (direct)

@@ -32,13 +32,16 @@ void node_urgent(struct node *n)
     n->urgent_at = instant_max(n->now, instant_add(n->said_at, gap(n)));
 }
 
+/* Of many that ask at once each hears the one answer. */
 void node_answer(struct node *n)
 {
-    if (n->urgent_left > 0 && !instant_before(instant_add(n->now, gap(n)), n->urgent_at))
+    usec pause = gap(n) * (usec)(1 + n->alive / 4), most = n->config.interval / 8;
+    instant at = instant_add(n->said_at, pause < most ? pause : most);
+    if (n->urgent_left > 0 && !instant_before(at, n->urgent_at))
         return;
     if (n->urgent_left == 0)
         n->urgent_left = 1;
-    n->urgent_at = instant_max(n->now, instant_add(n->said_at, gap(n)));
+    n->urgent_at = instant_max(n->now, at);
 }
 
 static uint16_t flags(const struct node *n)
