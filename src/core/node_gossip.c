@@ -47,7 +47,7 @@ static void entry_verdict(struct node *n, size_t index, const struct heartbeat_e
     struct member *m = &n->roster.member[index];
     instant since = instant_add(n->now, -(usec)e->age_ms * USEC_PER_MS);
     bool was_alive = member_alive(m);
-    if (was_alive && e->standing == STANDING_DEAD &&
+    if (was_alive && e->standing != STANDING_LEFT &&
         (instant_diff(n->now, m->evidence) < node_dead_after(n) || !n->quorate))
         return; /* the accusation stands in m->accused; the member will refute it */
     if (e->standing == STANDING_FORGOTTEN && voters_has(&n->voters, m->id))

@@ -48,6 +48,7 @@ void net_reset(struct net *n, const struct scenario *s)
         for (unsigned b = 0; b < s->nodes; b++)
             n->heard[a][b] = n->heard_since[a][b] = n->heard_ever[a][b] = LONG_AGO;
     }
+    memset(n->met, 0, sizeof n->met);
 }
 
 static uint32_t packet_new(struct net *n)
@@ -221,6 +222,8 @@ void net_note_heard(struct world *w, unsigned to, const struct packet *p)
     if (w->now - n->heard[to][p->from] > 2 * interval)
         n->heard_since[to][p->from] = w->now;
     n->heard[to][p->from] = n->heard_ever[to][p->from] = w->now;
+    if (w->now - n->heard[p->from][to] <= 2 * interval)
+        n->met[to][p->from] = n->met[p->from][to] = true;
     n->heard_by_any[p->from] = w->now;
 }
 
@@ -229,6 +232,7 @@ void net_forget_heard(struct world *w, unsigned host)
     for (unsigned i = 0; i < w->scenario.nodes; i++) {
         w->net.heard[host][i] = w->net.heard[i][host] = LONG_AGO;
         w->net.heard_since[host][i] = w->net.heard_since[i][host] = LONG_AGO;
+        w->net.met[host][i] = w->net.met[i][host] = false;
     }
     w->net.heard_by_any[host] = LONG_AGO;
 }
@@ -283,14 +287,14 @@ static bool net_in_touch(const struct world *w, unsigned a, unsigned b, usec spa
     return touch;
 }
 
-/* Host a has heard host b for long, and b, which knew a, has not heard it for
- * long: twice the time after which somebody has to act on it. */
+/* Host a has heard host b for long, and b, which knew a as a knew it, has not
+ * heard it for long: twice the time after which somebody has to act on it. */
 static bool net_hears_one_way(const struct world *w, unsigned a, unsigned b)
 {
     const struct net *n = &w->net;
     usec patience = 2 * w->scenario.dead_after + net_grace(w);
     return w->host[b].state == HOST_RUNNING && net_hears(w, a, b, 1) &&
-           w->now - n->heard_since[a][b] >= patience && n->heard[b][a] != LONG_AGO &&
+           w->now - n->heard_since[a][b] >= patience && n->met[a][b] &&
            w->now - n->heard[b][a] >= patience && !net_in_touch(w, a, b, patience);
 }
 

@@ -41,6 +41,7 @@ struct net {
     int64_t heard[HOSTS_MAX][HOSTS_MAX]; /* [a][b]: a last handled a fresh one of b */
     int64_t heard_since[HOSTS_MAX][HOSTS_MAX]; /* and without a gap since then */
     int64_t heard_ever[HOSTS_MAX][HOSTS_MAX];  /* heard, also of and by an earlier daemon */
+    bool met[HOSTS_MAX][HOSTS_MAX];            /* these daemons have heard each other once */
     int64_t heard_by_any[HOSTS_MAX];           /* anybody last handled one of this */
     uint64_t sent, lost;
 };
