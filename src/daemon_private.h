@@ -91,6 +91,7 @@ struct daemon {
     struct watch *clock_alarm; /* when the core is told the wall clock */
     struct watch *announce_alarm;
     struct watch *count_watch;
+    struct watch *told_watch; /* of flows */
     struct watch *links_watch;
     struct watch *rules_watch;
     struct watch *signal_watch[8];
@@ -104,7 +105,7 @@ struct daemon {
     unsigned announcements; /* rounds still to be made */
     size_t announce_next;   /* VIP of the present round */
     struct repair rules_repair, links_repair;
-    struct streak send_streak, apply_streak, renew_streak, count_streak;
+    struct streak send_streak, apply_streak, renew_streak, count_streak, told_streak;
     struct streak store_streak, rules_streak, links_streak, address_streak, reopen_streak;
 
     /* Answers to actions, stepped after the list that asked for them. */

@@ -165,6 +165,7 @@ static void reload_tell(struct daemon *d, struct reload *r)
     if (r->udp_differ)
         links_replace(d, &r->links);
     d->config = r->config;
+    conntrack_forget(d->conntrack);
     d->node_config = r->node_config;
     daemon_step(d, &(struct event){.kind = EVENT_RELOAD, .reload = &d->node_config});
     if (r->witness_differs)
