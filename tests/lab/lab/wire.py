@@ -25,7 +25,7 @@ ETH_P_ALL = 3
 SO_RCVBUFFORCE = 33
 PACKET_OUTGOING = 4
 QUIET = 0.25    # so long nothing comes where nothing shall come
-PATIENCE = 1.5  # so long something may take that shall come: a kernel's second try is in it
+PATIENCE = 3.0  # so long something may take that shall come: a kernel's second try is in it
 
 
 def _socket_in(namespace):
@@ -170,13 +170,15 @@ class Flow:
         answer = self.hear(lambda h: h.flags & SYN)
         assert answer.flags == SYN | ACK and answer.ack == (self.seq + 1) % 2**32, answer
         self.node = self.wire.node_of(answer)
-        self.ack = answer.seq + 1
+        self.seq, self.ack = answer.ack, answer.seq + 1
         return answer
+
+    def syn_again(self):
+        self.send(SYN, seq=self.seq - 1, options=b"\2\4\5\xb4")
 
     def open(self):
         """The handshake, and a line echoed. Returns self."""
         self.syn()
-        self.seq += 1
         self.send(ACK)
         self.line()
         return self
