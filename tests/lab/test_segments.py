@@ -67,6 +67,11 @@ def moved_flow(cluster, wire, family):
     return flow, a, owner
 
 
+def accepted(node, family):
+    """Packets that a node has let in; nobody but the test sends any."""
+    return node.status()["vips"][0 if family == 4 else 1]["packets"]["accepted"]
+
+
 # --- the middle of a flow
 
 def test_a_mid_stream_ack_at_a_node_that_never_saw_the_flow(three, wire, family):
@@ -143,8 +148,11 @@ def test_a_retransmitted_syn_across_a_move(three, wire, family):
     assert flow.node == a.name and tracked(a, flow) == ["SYN_RECV"]
     move_from(three, a)
     owner = three[three.owners(three.nodes[1])[bucket]]
+    assert class_of(a, bucket, family) == "linger"
+    was = accepted(a, family)
     flow.syn_again()
     answers = [h for h in flow.answers() if wire.node_of(h) != a.name]
+    assert accepted(a, family) == was  # though it says again by itself what it has said
     assert {(wire.node_of(h), h.flags) for h in answers} == {(owner.name, SYN | ACK)}
     flow.node, flow.ack = owner.name, answers[0].seq + 1
     flow.send(ACK)
@@ -209,8 +217,10 @@ def test_a_fin_after_a_move_and_the_same_ports_again(three, wire, family):
     poll("the flow has ended", lambda: tracked(a, flow) in (["TIME_WAIT"], ["CLOSE"], []))
     again = Flow(wire, family, three.bucket(flow.address), sport=flow.sport)
     again.seq = flow.seq + 100000
+    since = len(wire.heard)
     again.open()
     assert again.node == owner.name
+    assert {wire.node_of(h) for h in wire.listen(again.ours, since=since)} == {owner.name}
     again.send(ACK, seq=again.seq - 1)
     assert again.nodes() == [owner.name]
     again.reset()
@@ -222,11 +232,12 @@ def test_the_same_ports_again_while_the_old_flow_is_open(three, wire, family):
     flow, a, owner = moved_flow(three, wire, family)
     again = Flow(wire, family, three.bucket(flow.address), sport=flow.sport)
     again.seq = flow.seq + 0x40000000
+    since, was = len(wire.heard), accepted(a, family)
     again.open()
-    assert again.node == owner.name
     for _ in range(5):
         again.line()
-    assert a.name not in {wire.node_of(h) for h in wire.listen(again.ours, since=again.mark)}
+    assert {wire.node_of(h) for h in wire.listen(again.ours, since=since)} == {owner.name}
+    assert accepted(a, family) == was
     again.reset()
 
 
