@@ -49,11 +49,12 @@ static void applied_answer(struct daemon *d, uint64_t generation, int error)
 static void action_apply(struct daemon *d, const struct plan *plan, instant now)
 {
     int rc = step_is_stale(d, now) ? -ETIME : nft_apply(d->nft, plan);
-    if (rc == 0)
+    if (rc == 0) {
         d->plan = *plan;
-    if (rc == 0)
+        conntrack_follow(d->conntrack, plan);
         log_debug("nft", "plan %llu applied", (unsigned long long)plan->generation);
-    else if (d->apply_streak.failures == 0)
+    }
+    if (rc != 0 && d->apply_streak.failures == 0)
         log_error("nft", "plan %llu not applied: %s", (unsigned long long)plan->generation,
                   rc == -ETIME ? "this process was held up" : nft_reason(d, rc));
     d->apply_streak.failures = rc == 0 ? 0 : d->apply_streak.failures + 1;
@@ -107,16 +108,34 @@ static void action_store(struct daemon *d, const uint8_t *data, size_t length)
  * buckets that linger only since: it is good for the status, not for the core,
  * which gives up buckets without flows.
  */
-static void action_count(struct daemon *d)
+static void count_begin(struct daemon *d, bool for_core)
 {
-    if (d->counting) {
-        d->count_outdated = true;
-        return;
-    }
     int rc = conntrack_start(d->conntrack, &d->config);
     streak_tell(&d->count_streak, rc, "conntrack", "count flows");
     d->counting = rc == 0;
+    d->count_began = loop_now();
+    d->count_for_core = for_core;
     d->count_outdated = false;
+}
+
+static void action_count(struct daemon *d)
+{
+    if (conntrack_known(d->conntrack, &d->config, &d->counts))
+        daemon_answer(d, &(struct event){.kind = EVENT_FLOWS, .flows = {.of = d->counts.of}});
+    else if (d->counting)
+        d->count_outdated = true;
+    else if (!conntrack_rests(d->conntrack)) /* else the core asks again */
+        count_begin(d, true);
+}
+
+/* The core counts rarely where nothing lingers. Who asks for the status wants to
+ * see flows that are there now, or a second ago; but a large table is not counted
+ * all the time, however often somebody asks. */
+void daemon_count_refresh(struct daemon *d)
+{
+    usec since = instant_diff(loop_now(), d->count_began);
+    if (!d->counting && since >= USEC_PER_S && since >= 20 * d->count_took)
+        count_begin(d, false);
 }
 
 static void count_readable(void *arg, int fd)
@@ -127,9 +146,22 @@ static void count_readable(void *arg, int fd)
     if (rc == 0)
         return;
     d->counting = false;
+    d->count_took = instant_diff(loop_now(), d->count_began);
     streak_tell(&d->count_streak, rc, "conntrack", "count flows");
-    if (rc == 1 && !d->count_outdated)
+    bool known =
+        rc == 1 && d->count_outdated && conntrack_known(d->conntrack, &d->config, &d->counts);
+    if (d->count_outdated && !known)
+        count_begin(d, true);
+    else if (rc == 1 && (d->count_for_core || known))
         daemon_step(d, &(struct event){.kind = EVENT_FLOWS, .flows = {.of = d->counts.of}});
+}
+
+static void told_readable(void *arg, int fd)
+{
+    struct daemon *d = arg;
+    (void)fd;
+    int rc = conntrack_told(d->conntrack, &d->config);
+    streak_tell(&d->told_streak, rc < 0 ? rc : 0, "conntrack", "hear of flows that end");
 }
 
 int daemon_count_start(struct daemon *d)
@@ -137,13 +169,18 @@ int daemon_count_start(struct daemon *d)
     int rc = conntrack_open(&d->conntrack);
     if (rc < 0)
         return rc;
-    return loop_readable(d->loop, conntrack_fd(d->conntrack), count_readable, d, &d->count_watch);
+    rc = loop_readable(d->loop, conntrack_fd(d->conntrack), count_readable, d, &d->count_watch);
+    int told = conntrack_told_fd(d->conntrack);
+    if (rc == 0 && told >= 0)
+        rc = loop_readable(d->loop, told, told_readable, d, &d->told_watch);
+    return rc;
 }
 
 void daemon_count_stop(struct daemon *d)
 {
     watch_close(d->count_watch);
-    d->count_watch = NULL;
+    watch_close(d->told_watch);
+    d->count_watch = d->told_watch = NULL;
     if (d->conntrack != NULL)
         conntrack_close(d->conntrack);
     d->conntrack = NULL;

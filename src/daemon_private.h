@@ -80,6 +80,7 @@ struct daemon {
     struct nft *nft;
     struct conntrack *conntrack;
     struct links links;
+    uint64_t unread; /* by links that were in use before */
     struct witnessing witnessing;
     struct ctl *ctl;
     struct node *node;
@@ -90,6 +91,7 @@ struct daemon {
     struct watch *clock_alarm; /* when the core is told the wall clock */
     struct watch *announce_alarm;
     struct watch *count_watch;
+    struct watch *told_watch; /* of flows */
     struct watch *links_watch;
     struct watch *rules_watch;
     struct watch *signal_watch[8];
@@ -103,7 +105,7 @@ struct daemon {
     unsigned announcements; /* rounds still to be made */
     size_t announce_next;   /* VIP of the present round */
     struct repair rules_repair, links_repair;
-    struct streak send_streak, apply_streak, renew_streak, count_streak;
+    struct streak send_streak, apply_streak, renew_streak, count_streak, told_streak;
     struct streak store_streak, rules_streak, links_streak, address_streak, reopen_streak;
 
     /* Answers to actions, stepped after the list that asked for them. */
@@ -119,7 +121,10 @@ struct daemon {
     struct plan plan;               /* as last put into the kernel */
     struct conntrack_counts counts; /* of the last count that ended */
     bool counting;                  /* one is under way */
+    bool count_for_core;            /* it was the core that asked */
     bool count_outdated;            /* another was asked for since it began */
+    instant count_began;
+    usec count_took; /* the last one that ended */
 
     struct daemon_event events[EVENTS_KEPT]; /* a ring */
     uint64_t events_seen;
@@ -144,6 +149,10 @@ void daemon_pump(struct daemon *d);
 /* Opens and watches the heartbeat sockets of `c`; on -errno `out` is empty. */
 int links_open(struct daemon *d, const struct config *c, struct links *out);
 void links_close(struct links *l);
+/* Closes the links that are in use, and uses `fresh`, which is empty then. */
+void links_replace(struct daemon *d, struct links *fresh);
+/* Datagrams that the kernel has dropped for us since the start. */
+uint64_t links_unread(const struct daemon *d);
 
 /* Leaves the cluster in order; a second time: ends at once. */
 void daemon_leave(struct daemon *d);
@@ -167,6 +176,14 @@ void daemon_stop(struct daemon *d);
 int daemon_node_config(struct daemon *d, const struct config *c, const struct nft_place *place,
                        struct node_config *out);
 
+/* daemon_mtu.c */
+
+/* The largest heartbeat that all heartbeat links of `c` carry. -errno, told, if one is not
+ * there or is too small for any. */
+int daemon_datagram_size(struct daemon *d, const struct config *c, uint16_t *out);
+/* Tells the core if that has changed. */
+void daemon_mtu_tell(struct daemon *d);
+
 /* daemon_actions.c */
 
 /* Carries out d->actions, which a step at `now` asked for. */
@@ -174,6 +191,8 @@ void daemon_carry_out(struct daemon *d, instant now);
 /* Opens connection tracking and watches its answers. 0 or -errno. */
 int daemon_count_start(struct daemon *d);
 void daemon_count_stop(struct daemon *d);
+/* Counts flows for the status, unless that was done just now. */
+void daemon_count_refresh(struct daemon *d);
 /* Tells the first failure of a row (`what` cannot be done) and its end. */
 void streak_tell(struct streak *s, int rc, const char *subsystem, const char *what);
 /* Why the last call of nft failed with `rc`. */

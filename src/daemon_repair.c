@@ -123,8 +123,7 @@ static void links_reopen(struct daemon *d)
     streak_tell(&d->reopen_streak, rc, "udp", "open the heartbeat sockets anew");
     if (rc < 0)
         return;
-    links_close(&d->links);
-    d->links = fresh;
+    links_replace(d, &fresh);
     log_info("udp", "a heartbeat interface has come: sockets opened anew");
 }
 
@@ -138,6 +137,7 @@ static void links_changed(void *arg, int number)
         return;
     if (rc & RTNL_LINK) {
         links_reopen(d);
+        daemon_mtu_tell(d);
         daemon_links_tell(d);
     }
     repair_due(&d->links_repair);

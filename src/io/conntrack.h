@@ -5,6 +5,7 @@
 #define IPCLUSTERD_IO_CONNTRACK_H
 
 #include "ipclusterd/config.h"
+#include "ipclusterd/plan.h"
 
 struct conntrack;
 
@@ -34,6 +35,31 @@ int conntrack_start(struct conntrack *c, const struct config *config);
 /* 1: the count has ended, `out` is filled; 0: more steps are needed, or none is
  * under way; -errno: it has failed and ended. */
 int conntrack_step(struct conntrack *c, struct conntrack_counts *out);
+
+/*
+ * Flows of buckets that linger are followed, so that they need no dump a second
+ * to be counted: the kernel tells of each that ends. conntrack_follow() says
+ * which buckets those are, after every plan that is in the kernel.
+ */
+void conntrack_follow(struct conntrack *c, const struct plan *plan);
+/* The VIPs or how their buckets are selected have changed. */
+void conntrack_forget(struct conntrack *c);
+
+/* Readable when the kernel tells something, which conntrack_told() takes in.
+ * -1: it never will. conntrack_told(): 1 if there may be more, 0, or -errno; what
+ * was lost is no error, the next conntrack_known() is false then. */
+int conntrack_told_fd(const struct conntrack *c);
+int conntrack_told(struct conntrack *c, const struct config *config);
+
+/*
+ * True if no dump is needed: `out`, which has to hold the counts of the last
+ * dump that ended, is brought up to date for the buckets that linger, and is for
+ * all others as old as that dump. False: a dump has to be made, or is under way.
+ */
+bool conntrack_known(struct conntrack *c, const struct config *config,
+                     struct conntrack_counts *out);
+/* True if the next dump should wait: the last has taken long, and was just now. */
+bool conntrack_rests(const struct conntrack *c);
 
 /* The bucket of a client's address, as the kernel computes it. */
 unsigned bucket_of(enum vip_select select, uint16_t buckets, const struct address *client);

@@ -20,6 +20,8 @@ libio_a_SOURCES = \
 	%D%/conf_value.h \
 	%D%/conntrack.c \
 	%D%/conntrack.h \
+	%D%/conntrack_watch.c \
+	%D%/conntrack_watch.h \
 	%D%/ctl.c \
 	%D%/ctl.h \
 	%D%/ctl_connections.c \
@@ -35,6 +37,8 @@ libio_a_SOURCES = \
 	%D%/ctl_request.h \
 	%D%/ctl_socket.c \
 	%D%/ctl_socket.h \
+	%D%/flow_set.c \
+	%D%/flow_set.h \
 	%D%/instance.c \
 	%D%/instance.h \
 	%D%/journal.c \

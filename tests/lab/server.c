@@ -82,8 +82,14 @@ static void listen_on(int family, uint16_t port, enum kind kind)
     if (bind(fd, family == AF_INET ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6,
              family == AF_INET ? sizeof(v4) : sizeof(v6)) < 0)
         die("bind");
-    if (kind != KIND_UDP && listen(fd, 1024) < 0)
-        die("listen");
+    if (kind != KIND_UDP) {
+        /* data in the SYN, where net.ipv4.tcp_fastopen lets it */
+        int waiting = 16;
+
+        setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &waiting, sizeof(waiting));
+        if (listen(fd, 1024) < 0)
+            die("listen");
+    }
     watch(fd, kind, EPOLLIN);
 }
 

@@ -10,6 +10,7 @@ noinst_HEADERS += \
 	%D%/conf_told.h \
 	%D%/ctl_canned.h \
 	%D%/ctl_client.h \
+	%D%/flow_made.h \
 	%D%/netlab.h \
 	%D%/nft_lab.h \
 	%D%/nft_made.h \
@@ -235,10 +236,33 @@ tests_unit_test_conntrack_SOURCES = \
 	%D%/test_conntrack.c \
 	src/io/conf_value.c \
 	src/io/conntrack.c \
+	src/io/conntrack_watch.c \
+	src/io/flow_set.c \
 	src/io/log.c \
 	src/io/netlink.c \
+	%D%/flow_made.c \
 	%D%/netlab.c
 tests_unit_test_conntrack_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_conntrack_follow
+tests_unit_test_conntrack_follow_SOURCES = \
+	%D%/test_conntrack_follow.c \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/conntrack.c \
+	src/io/conntrack_watch.c \
+	src/io/flow_set.c \
+	src/io/log.c \
+	src/io/netlink.c \
+	%D%/flow_made.c \
+	%D%/netlab.c
+tests_unit_test_conntrack_follow_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_flow_set
+tests_unit_test_flow_set_SOURCES = \
+	%D%/test_flow_set.c \
+	src/io/flow_set.c
+tests_unit_test_flow_set_LDADD = $(CMOCKA_LIBS)
 
 udp_sources = \
 	src/core/buf.c \
@@ -249,6 +273,7 @@ udp_sources = \
 	src/io/udp_filter.c \
 	src/io/udp_intake.c \
 	%D%/netlab.c
+
 unit_tests += %D%/test_privilege
 tests_unit_test_privilege_SOURCES = \
 	%D%/test_privilege.c \
@@ -351,6 +376,8 @@ tests_unit_test_nft_packets_SOURCES = \
 	src/core/plan.c \
 	src/io/conf_value.c \
 	src/io/conntrack.c \
+	src/io/conntrack_watch.c \
+	src/io/flow_set.c \
 	src/io/log.c \
 	src/io/netlink.c \
 	%D%/netlab.c \

@@ -14,11 +14,11 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack_tcp.h>
 
 #include "conf.h"
 #include "conntrack.h"
+#include "flow_made.h"
 #include "netlab.h"
 
 static struct conntrack *conntrack;
@@ -98,34 +98,6 @@ static int teardown(void **state)
     (void)state;
     conntrack_close(conntrack);
     return 0;
-}
-
-/* Enters a flow, as if packets had made it; `tcp_state` < 0: UDP. */
-static void flow_add(const char *from, const char *to, uint16_t port, int tcp_state)
-{
-    struct address source = address(from), target = address(to);
-    struct nfct_handle *h = nfct_open(CONNTRACK, 0);
-    struct nf_conntrack *flow = nfct_new();
-    const bool four = source.family == FAMILY_IP4;
-
-    assert_non_null(h);
-    assert_non_null(flow);
-    nfct_set_attr_u8(flow, ATTR_L3PROTO, four ? AF_INET : AF_INET6);
-    nfct_set_attr(flow, four ? ATTR_IPV4_SRC : ATTR_IPV6_SRC, source.byte);
-    nfct_set_attr(flow, four ? ATTR_IPV4_DST : ATTR_IPV6_DST, target.byte);
-    nfct_set_attr_u8(flow, ATTR_L4PROTO, tcp_state < 0 ? IPPROTO_UDP : IPPROTO_TCP);
-    nfct_set_attr_u16(flow, ATTR_PORT_SRC, htons(port));
-    nfct_set_attr_u16(flow, ATTR_PORT_DST, htons(80));
-    nfct_setobjopt(flow, NFCT_SOPT_SETUP_REPLY);
-    if (tcp_state >= 0)
-        nfct_set_attr_u8(flow, ATTR_TCP_STATE, (uint8_t)tcp_state);
-    nfct_set_attr_u32(flow, ATTR_TIMEOUT, 100);
-    int error = nfct_query(h, NFCT_Q_CREATE, flow);
-    if (error < 0)
-        print_error("nfct_query: %s\n", strerror(errno));
-    assert_int_equal(error, 0);
-    nfct_destroy(flow);
-    nfct_close(h);
 }
 
 static void count(void)
@@ -237,25 +209,10 @@ static double seconds(void)
 static void test_many(void **state)
 {
     enum { FLOWS = 3000 };
-    struct nfct_handle *h = nfct_open(CONNTRACK, 0);
-    struct nf_conntrack *flow = nfct_new();
     (void)state;
 
     config.vip[0].address = address("192.0.2.66");
-    for (uint32_t i = 0; i < FLOWS; i++) {
-        nfct_set_attr_u8(flow, ATTR_L3PROTO, AF_INET);
-        nfct_set_attr_u32(flow, ATTR_IPV4_SRC, htonl(0x0a000000u + i));
-        nfct_set_attr_u32(flow, ATTR_IPV4_DST, htonl(0xc0000242u));
-        nfct_set_attr_u8(flow, ATTR_L4PROTO, IPPROTO_TCP);
-        nfct_set_attr_u16(flow, ATTR_PORT_SRC, htons(5000));
-        nfct_set_attr_u16(flow, ATTR_PORT_DST, htons(80));
-        nfct_setobjopt(flow, NFCT_SOPT_SETUP_REPLY);
-        nfct_set_attr_u8(flow, ATTR_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
-        nfct_set_attr_u32(flow, ATTR_TIMEOUT, 100);
-        assert_int_equal(nfct_query(h, NFCT_Q_CREATE, flow), 0);
-    }
-    nfct_destroy(flow);
-    nfct_close(h);
+    flows_add("10.0.0.0", "192.0.2.66", FLOWS);
     double start = seconds();
     count();
     print_message("%d flows counted in %.1f ms\n", FLOWS, (seconds() - start) * 1e3);
