@@ -236,11 +236,21 @@ void node_serve(struct node *n, struct actions *out)
     a->plan = &n->flight;
 }
 
+/* True if the kernel lets in what it should not, and does not take that back. */
+static bool overclaims(const struct node *n)
+{
+    for (unsigned b = 0; b < n->config.buckets && n->failures > 0; b++)
+        if (class_claims((enum bucket_class)n->applied.class_of[b]) &&
+            !class_claims((enum bucket_class)n->wanted.class_of[b]))
+            return true;
+    return false;
+}
+
 void node_renew(struct node *n, struct actions *out)
 {
     usec span = node_lease_span(n);
-    if (n->renewals == RENEWALS_MAX || span <= 0)
-        return; /* the kernel does not answer, or no majority does: let it run out */
+    if (n->renewals == RENEWALS_MAX || span <= 0 || overclaims(n))
+        return; /* the kernel does not obey, or no majority backs us: let it run out */
     n->renewal_span[n->renewals] = span;
     n->renew_until = instant_add(n->now, span);
     n->renewal_until[n->renewals++] = n->renew_until;

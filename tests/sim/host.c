@@ -403,7 +403,9 @@ static void host_deliver(struct world *w, const struct happening *h)
     bool due = w->host[i].deadline <= world_clock(w, i).us;
     bool injected = h->error != 0;
     struct event e = {.kind = EVENT_DATAGRAM, .datagram = {p->data, p->length}};
-    if (!injected)
+    if (injected)
+        net_note_recording(w, i, p);
+    else
         net_note_heard(w, i, p);
     world_step(w, i, &e);
     if (!p->authentic)

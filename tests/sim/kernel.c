@@ -42,7 +42,7 @@ static void kernel_change(struct world *w, unsigned i, const struct plan *plan)
 void kernel_clear(struct world *w, unsigned i)
 {
     struct kernel *k = &w->host[i].kernel;
-    k->applying = false;
+    k->applying = k->refused = false;
     k->busy_until = w->now;
     k->lease_until = k->renewed_at = k->asked_at = k->held_until = INT64_MIN / 4;
     plan_init(&k->next, (uint16_t)w->scenario.buckets);
@@ -125,8 +125,12 @@ void kernel_take_effect(struct world *w, const struct happening *h)
         assert(k->applying && k->next.generation == h->arg);
         kernel_change(w, h->node, &k->next);
     }
-    if (h->arg != 0)
+    if (h->arg != 0) {
+        if (k->refused || h->error != 0)
+            k->held_until = w->now;
+        k->refused = h->error != 0;
         k->applying = false;
+    }
     if (host->doomed && h->arg != 0 && h->error == 0) {
         host->doomed = false;
         world_kill_daemon(w, h->node);

@@ -20,6 +20,7 @@ struct kernel {
     int64_t asked_at;   /* when that renewal was asked for */
     int64_t busy_until; /* commits are carried out one after another */
     int64_t held_until; /* one kept its daemon waiting for longer than usual, up to then */
+    bool refused;       /* the last plan failed */
     uint32_t flows[BUCKETS_MAX];
     int64_t flowless_since[BUCKETS_MAX]; /* when the last flow of the bucket ended */
 };

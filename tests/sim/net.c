@@ -37,7 +37,7 @@ void net_reset(struct net *n, const struct scenario *s)
     n->rng = rng_make(s->seed ^ rng_mix(s->noise), 2);
     n->profile = s->net_calm;
     n->sent = n->lost = 0;
-    n->trouble_at = LONG_AGO;
+    n->trouble_at = n->replayed_at = LONG_AGO;
     n->free = PACKET_NONE;
     n->fresh = 0;
     for (size_t i = 0; i < ARCHIVE_MAX; i++)
@@ -227,6 +227,12 @@ void net_note_heard(struct world *w, unsigned to, const struct packet *p)
     n->heard_by_any[p->from] = w->now;
 }
 
+void net_note_recording(struct world *w, unsigned to, const struct packet *p)
+{
+    if (p->authentic && p->from != to && w->now - p->sent_at <= w->scenario.dead_after)
+        w->net.heard_ever[to][p->from] = w->net.replayed_at = w->now;
+}
+
 void net_forget_heard(struct world *w, unsigned host)
 {
     for (unsigned i = 0; i < w->scenario.nodes; i++) {
@@ -295,7 +301,8 @@ static bool net_hears_one_way(const struct world *w, unsigned a, unsigned b)
     usec patience = 2 * w->scenario.dead_after + net_grace(w);
     return w->host[b].state == HOST_RUNNING && net_hears(w, a, b, 1) &&
            w->now - n->heard_since[a][b] >= patience && n->met[a][b] &&
-           w->now - n->heard[b][a] >= patience && !net_in_touch(w, a, b, patience);
+           w->now - n->heard[b][a] >= patience && w->now - n->replayed_at >= patience &&
+           !net_in_touch(w, a, b, patience);
 }
 
 /* Host a is one of the mute: those who do not hear it are as many as it and those
@@ -314,12 +321,13 @@ static bool net_mute(const struct world *w, unsigned a)
     return deaf >= with;
 }
 
-/* Its daemon can do what it has to: it runs, and its kernel has not kept it waiting
- * of late. */
+/* Its daemon can do what it has to: it runs, and its kernel has neither kept it
+ * waiting nor refused a plan of late. */
 static bool net_able(const struct world *w, unsigned a)
 {
     const struct host *h = &w->host[a];
-    return h->state == HOST_RUNNING && w->now >= h->kernel.held_until + net_grace(w);
+    return h->state == HOST_RUNNING && !h->kernel.refused &&
+           w->now >= h->kernel.held_until + net_grace(w);
 }
 
 bool net_bound(const struct world *w, unsigned a, unsigned b)

@@ -42,6 +42,7 @@ struct net {
     int64_t heard_since[HOSTS_MAX][HOSTS_MAX]; /* and without a gap since then */
     int64_t heard_ever[HOSTS_MAX][HOSTS_MAX];  /* heard, also of and by an earlier daemon */
     bool met[HOSTS_MAX][HOSTS_MAX];            /* these daemons have heard each other once */
+    int64_t replayed_at;                       /* a young recording was last heard */
     int64_t heard_by_any[HOSTS_MAX];           /* anybody last handled one of this */
     uint64_t sent, lost;
 };
@@ -61,6 +62,10 @@ void net_release(struct net *n, uint32_t packet);
 
 /* Host `to` has handled the packet. */
 void net_note_heard(struct world *w, unsigned to, const struct packet *p);
+
+/* It has handled a recording: one that is young enough is a word like any other, and
+ * whoever heard it vouches for its sender. */
+void net_note_recording(struct world *w, unsigned to, const struct packet *p);
 
 /* A daemon started: nobody has heard it yet, nor it anybody. */
 void net_forget_heard(struct world *w, unsigned host);
