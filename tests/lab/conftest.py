@@ -1,6 +1,6 @@
 """Options and fixtures of the lab tests.
 
-    python3 -m pytest tests/lab [--bindir DIR] [--rounds N] [-k NAME]
+    python3 -m pytest tests/lab [--bindir DIR] [--previous DIR] [--rounds N] [-k NAME]
 
 One run of the lab for all tests, a segment with a client for three nodes and one for five.
 Tests that say `three` or `five` share those clusters: each gets one that is whole and agreed, and
@@ -32,6 +32,8 @@ def pytest_addoption(parser):
     group = parser.getgroup("ipclusterd lab")
     group.addoption("--bindir", default=str(DEFAULT_BINDIR), metavar="DIR",
                     help="where ipclusterd and clusterctl are (default: build/plain)")
+    group.addoption("--previous", metavar="DIR",
+                    help="where those of an older version are, to be upgraded from")
     group.addoption("--rounds", type=int, default=50, metavar="N",
                     help="drain/undrain rounds of the drain test (default: 50)")
 

@@ -47,8 +47,7 @@ ASKED = 8             # sources of detection, each asked every ASKED ms
 def lab(run, name, timing=Timing()):
     segment = Segment(run, name)
     segment.add_client()
-    # these nodes die on purpose, again and again
-    cluster = Cluster(segment, 3, timing=timing, options={"flap": {"penalty": 0}})
+    cluster = Cluster(segment, 3, timing=timing)
     cluster.start()
     return segment, cluster
 

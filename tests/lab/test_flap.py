@@ -59,7 +59,7 @@ def held_everywhere(cluster, victim):
 
 
 def test_it_disturbs_the_others_three_times_at_most(new_cluster):
-    cluster = new_cluster(3, timing=FAST)
+    cluster = new_cluster(3, timing=FAST, flap=True)
     victim, viewer = cluster.nodes[1], cluster.nodes[0]
     homes = shared_by(cluster, viewer)
     seen = [homes]
@@ -100,7 +100,7 @@ def test_it_disturbs_the_others_three_times_at_most(new_cluster):
 
 def test_it_is_let_in_when_its_time_is_over(new_cluster):
     flap = {"half_life": "1s", "max_hold": "3s"}
-    cluster = new_cluster(3, timing=FAST, options={"flap": flap})
+    cluster = new_cluster(3, timing=FAST, flap=True, options={"flap": flap})
     victim, viewer = cluster.nodes[2], cluster.nodes[0]
     with cluster.traffic(rate=300, deadline=0.2, sniff=True) as t:
         for _ in range(8):
@@ -125,7 +125,7 @@ def test_it_is_let_in_when_its_time_is_over(new_cluster):
 @pytest.mark.parametrize("how", ["stop", "quick restart"])
 def test_what_is_no_fall_is_not_counted(new_cluster, how):
     """Stopped in order, or back before it was missed: it may do so as often as it likes."""
-    cluster = new_cluster(3)
+    cluster = new_cluster(3, flap=True)
     node, viewer = cluster.nodes[1], cluster.nodes[0]
     for _ in range(5):
         if how == "stop":
@@ -140,7 +140,7 @@ def test_what_is_no_fall_is_not_counted(new_cluster, how):
 
 
 def test_who_is_not_held_cannot_be_released(new_cluster):
-    cluster = new_cluster(2)
+    cluster = new_cluster(2, flap=True)
     for name in (cluster.nodes[1].name, "nobody"):
         done = cluster.nodes[0].ctl("release", name, check=False)
         assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -75,6 +75,7 @@ class Node:
         self.server = None
         self.dead = False
         self.environment = {}  # of the daemon, beside ours
+        self.bindir = None     # of its programs, if they are not the run's
         self.key_write(cluster.key)
         self.config_write()
 
@@ -94,6 +95,8 @@ class Node:
                           for vip in self.cluster.vips),
             "control": {"socket": str(self.socket)},
         }
+        if not self.cluster.flap:
+            config["flap"] = {"penalty": 0}
         for group, keys in self.cluster.options.items():
             config.setdefault(group, {}).update(keys)
         return config
@@ -106,15 +109,18 @@ class Node:
 
     # --- the daemon
 
+    def binary(self, name):
+        return self.run.binary(name, self.bindir)
+
     def daemon(self, *arguments, timeout=10):
         """Runs the daemon in the foreground to its end: -t, -n, -V."""
-        return self.host.enter([self.run.binary("ipclusterd"), *arguments], check=False,
+        return self.host.enter([self.binary("ipclusterd"), *arguments], check=False,
                                timeout=timeout)
 
     def start(self, debug=False):
         if self.running:
             raise Failure(f"{self.name} is running")
-        argv = [self.run.binary("ipclusterd"), "-f", "-c", self.config_path]
+        argv = [self.binary("ipclusterd"), "-f", "-c", self.config_path]
         argv += ["-d"] if debug else []
         environment = {**os.environ, **self.environment}
         with open(self.log_path, "ab") as log:
@@ -243,7 +249,7 @@ class Node:
 
     def ctl(self, *arguments, check=True, timeout=30):
         """clusterctl, as a user runs it."""
-        return command([self.run.binary("clusterctl"), "-s", self.socket, *arguments],
+        return command([self.binary("clusterctl"), "-s", self.socket, *arguments],
                        check=check, timeout=timeout)
 
     def ctl_json(self, *arguments):
@@ -272,11 +278,12 @@ class Cluster:
     """`count` nodes n1, n2, ... on a segment."""
 
     def __init__(self, segment, count=3, name="lab", vips=VIPS, timing=Timing(), first=FIRST,
-                 prefix="n", tag="", vip_options=None, key=None, options=None):
-        """`options` are more of the configuration, {group: {key: value}}."""
+                 prefix="n", tag="", vip_options=None, key=None, options=None, flap=False):
+        """`options` are more of the configuration, {group: {key: value}}. Who dies often is held
+        only if `flap`: most tests kill nodes as they like, and want them back."""
         self.segment, self.name, self.vips, self.timing = segment, name, tuple(vips), timing
         self.tag = tag or name
-        self.vip_options, self.options = vip_options or {}, options or {}
+        self.vip_options, self.options, self.flap = vip_options or {}, options or {}, flap
         self.key = key or base64.b64encode(os.urandom(32)).decode()
         self.nodes = []
         for host in segment.hosts_add({f"{prefix}{i + 1}": first + i for i in range(count)}):

@@ -142,9 +142,10 @@ class Run:
     def __exit__(self, *_):
         self.close()
 
-    def binary(self, name):
+    def binary(self, name, bindir=None):
         """The path of `ipclusterd` or `clusterctl`."""
-        path = self.bindir / name if self.bindir else None
+        bindir = bindir or self.bindir
+        path = bindir / name if bindir else None
         if path is None or not os.access(path, os.X_OK):
             raise Failure(f"{path or name}: no such program; build it, or name its place "
                           f"with --bindir")
