@@ -167,6 +167,14 @@ void daemon_stop(struct daemon *d);
 int daemon_node_config(struct daemon *d, const struct config *c, const struct nft_place *place,
                        struct node_config *out);
 
+/* daemon_mtu.c */
+
+/* The largest heartbeat that all heartbeat links of `c` carry. -errno, told, if one is not
+ * there or is too small for any. */
+int daemon_datagram_size(struct daemon *d, const struct config *c, uint16_t *out);
+/* Tells the core if that has changed. */
+void daemon_mtu_tell(struct daemon *d);
+
 /* daemon_actions.c */
 
 /* Carries out d->actions, which a step at `now` asked for. */

@@ -138,6 +138,7 @@ static void links_changed(void *arg, int number)
         return;
     if (rc & RTNL_LINK) {
         links_reopen(d);
+        daemon_mtu_tell(d);
         daemon_links_tell(d);
     }
     repair_due(&d->links_repair);

@@ -21,10 +21,7 @@
 /* The same for all daemons of a host, wherever their sockets are. */
 #define LOCK_DIR "/run/ipclusterd"
 
-enum {
-    IP_UDP_HEADERS = 48, /* IPv6 and UDP */
-    CLEAR_TRIES = 3,
-};
+enum { CLEAR_TRIES = 3 };
 
 void daemon_run_dir(const struct config *c, char *out)
 {
@@ -61,31 +58,13 @@ static int start_claims(struct daemon *d)
     return rc < 0 ? daemon_fail(d, rc, "daemon", "%s", why) : 0;
 }
 
-/* The largest datagram that every heartbeat link carries whole. */
-static int datagram_size(struct daemon *d, const struct config *c, uint16_t *out)
-{
-    unsigned least = DATAGRAM_MAX + IP_UDP_HEADERS;
-    for (size_t i = 0; i < c->heartbeat_links; i++) {
-        struct rtnl_link link;
-        int rc = rtnl_link_get(d->rtnl, c->heartbeat_link[i], &link);
-        if (rc < 0)
-            return daemon_fail(
-                d, rc, "heartbeat", "heartbeat.interface %s: %s: name an interface of `ip link`",
-                c->heartbeat_link[i], rc == -ENODEV ? "there is none of this name" : strerror(-rc));
-        if (link.mtu < least)
-            least = link.mtu;
-    }
-    *out = (uint16_t)(least > IP_UDP_HEADERS ? least - IP_UDP_HEADERS : 0);
-    return 0;
-}
-
 int daemon_node_config(struct daemon *d, const struct config *c, const struct nft_place *place,
                        struct node_config *out)
 {
     struct address vips[VIPS_MAX];
     struct rtnl_link link;
     conf_node(c, out);
-    int rc = datagram_size(d, c, &out->datagram_max);
+    int rc = daemon_datagram_size(d, c, &out->datagram_max);
     if (rc == 0)
         rc = rtnl_link_get(d->rtnl, c->heartbeat_link[0], &link);
     if (rc < 0)

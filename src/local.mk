@@ -6,6 +6,7 @@ ipclusterd_SOURCES = \
 	%D%/daemon.h \
 	%D%/daemon_actions.c \
 	%D%/daemon_control.c \
+	%D%/daemon_mtu.c \
 	%D%/daemon_notes.c \
 	%D%/daemon_private.h \
 	%D%/daemon_reload.c \
