@@ -136,6 +136,19 @@ void links_close(struct links *l)
     *l = (struct links){0};
 }
 
+void links_replace(struct daemon *d, struct links *fresh)
+{
+    d->unread = links_unread(d);
+    links_close(&d->links);
+    d->links = *fresh;
+    *fresh = (struct links){0};
+}
+
+uint64_t links_unread(const struct daemon *d)
+{
+    return d->unread + (d->links.udp != NULL ? udp_dropped(d->links.udp) : 0);
+}
+
 int links_open(struct daemon *d, const struct config *c, struct links *out)
 {
     *out = (struct links){0};

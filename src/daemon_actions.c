@@ -107,16 +107,32 @@ static void action_store(struct daemon *d, const uint8_t *data, size_t length)
  * buckets that linger only since: it is good for the status, not for the core,
  * which gives up buckets without flows.
  */
-static void action_count(struct daemon *d)
+static void count_begin(struct daemon *d, bool for_core)
 {
-    if (d->counting) {
-        d->count_outdated = true;
-        return;
-    }
     int rc = conntrack_start(d->conntrack, &d->config);
     streak_tell(&d->count_streak, rc, "conntrack", "count flows");
     d->counting = rc == 0;
+    d->count_began = loop_now();
+    d->count_for_core = for_core;
     d->count_outdated = false;
+}
+
+static void action_count(struct daemon *d)
+{
+    if (d->counting)
+        d->count_outdated = true;
+    else
+        count_begin(d, true);
+}
+
+/* The core counts rarely where nothing lingers. Who asks for the status wants to
+ * see flows that are there now, or a second ago; but a large table is not counted
+ * all the time, however often somebody asks. */
+void daemon_count_refresh(struct daemon *d)
+{
+    usec since = instant_diff(loop_now(), d->count_began);
+    if (!d->counting && since >= USEC_PER_S && since >= 20 * d->count_took)
+        count_begin(d, false);
 }
 
 static void count_readable(void *arg, int fd)
@@ -127,8 +143,11 @@ static void count_readable(void *arg, int fd)
     if (rc == 0)
         return;
     d->counting = false;
+    d->count_took = instant_diff(loop_now(), d->count_began);
     streak_tell(&d->count_streak, rc, "conntrack", "count flows");
-    if (rc == 1 && !d->count_outdated)
+    if (d->count_outdated)
+        count_begin(d, true);
+    else if (rc == 1 && d->count_for_core)
         daemon_step(d, &(struct event){.kind = EVENT_FLOWS, .flows = {.of = d->counts.of}});
 }
 

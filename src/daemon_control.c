@@ -33,6 +33,7 @@ static const struct ctl_view *ops_view(void *arg)
     struct daemon *d = arg;
     if (daemon_status(d) == NULL)
         return NULL;
+    daemon_count_refresh(d);
     for (size_t i = 0; i < d->config.vips; i++)
         if (nft_counters(d->nft, i, &d->packets[i]) < 0)
             d->packets[i] = (struct nft_counters){0};
@@ -41,6 +42,7 @@ static const struct ctl_view *ops_view(void *arg)
         .status = d->status,
         .counts = &d->counts,
         .packets = d->packets,
+        .unread = links_unread(d),
         .standby = ops_standby,
         .standby_arg = d,
     };
@@ -282,4 +284,6 @@ void daemon_dump(struct daemon *d)
         if (s->rejected[r] > 0)
             log_info("status", "datagrams rejected as %s: %" PRIu64, reject_name((enum reject)r),
                      s->rejected[r]);
+    if (links_unread(d) > 0)
+        log_info("status", "datagrams dropped unread: %" PRIu64, links_unread(d));
 }

@@ -80,6 +80,7 @@ struct daemon {
     struct nft *nft;
     struct conntrack *conntrack;
     struct links links;
+    uint64_t unread; /* by links that were in use before */
     struct witnessing witnessing;
     struct ctl *ctl;
     struct node *node;
@@ -119,7 +120,10 @@ struct daemon {
     struct plan plan;               /* as last put into the kernel */
     struct conntrack_counts counts; /* of the last count that ended */
     bool counting;                  /* one is under way */
+    bool count_for_core;            /* it was the core that asked */
     bool count_outdated;            /* another was asked for since it began */
+    instant count_began;
+    usec count_took; /* the last one that ended */
 
     struct daemon_event events[EVENTS_KEPT]; /* a ring */
     uint64_t events_seen;
@@ -144,6 +148,10 @@ void daemon_pump(struct daemon *d);
 /* Opens and watches the heartbeat sockets of `c`; on -errno `out` is empty. */
 int links_open(struct daemon *d, const struct config *c, struct links *out);
 void links_close(struct links *l);
+/* Closes the links that are in use, and uses `fresh`, which is empty then. */
+void links_replace(struct daemon *d, struct links *fresh);
+/* Datagrams that the kernel has dropped for us since the start. */
+uint64_t links_unread(const struct daemon *d);
 
 /* Leaves the cluster in order; a second time: ends at once. */
 void daemon_leave(struct daemon *d);
@@ -182,6 +190,8 @@ void daemon_carry_out(struct daemon *d, instant now);
 /* Opens connection tracking and watches its answers. 0 or -errno. */
 int daemon_count_start(struct daemon *d);
 void daemon_count_stop(struct daemon *d);
+/* Counts flows for the status, unless that was done just now. */
+void daemon_count_refresh(struct daemon *d);
 /* Tells the first failure of a row (`what` cannot be done) and its end. */
 void streak_tell(struct streak *s, int rc, const char *subsystem, const char *what);
 /* Why the last call of nft failed with `rc`. */

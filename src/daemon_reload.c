@@ -162,11 +162,8 @@ static int reload_kernel(struct daemon *d, struct reload *r)
 
 static void reload_tell(struct daemon *d, struct reload *r)
 {
-    if (r->udp_differ) {
-        links_close(&d->links);
-        d->links = r->links;
-        r->links = (struct links){0};
-    }
+    if (r->udp_differ)
+        links_replace(d, &r->links);
     d->config = r->config;
     d->node_config = r->node_config;
     daemon_step(d, &(struct event){.kind = EVENT_RELOAD, .reload = &d->node_config});

@@ -123,8 +123,7 @@ static void links_reopen(struct daemon *d)
     streak_tell(&d->reopen_streak, rc, "udp", "open the heartbeat sockets anew");
     if (rc < 0)
         return;
-    links_close(&d->links);
-    d->links = fresh;
+    links_replace(d, &fresh);
     log_info("udp", "a heartbeat interface has come: sockets opened anew");
 }
 

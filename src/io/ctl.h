@@ -30,6 +30,7 @@ struct ctl_view {
     const struct status *status;
     const struct conntrack_counts *counts; /* of this node, the latest */
     const struct nft_counters *packets;    /* per VIP */
+    uint64_t unread;                       /* datagrams that the kernel dropped for us */
     size_t (*standby)(void *arg, unsigned bucket, int *order, size_t max);
     void *standby_arg;
 };

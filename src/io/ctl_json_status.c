@@ -82,13 +82,14 @@ static json_t *members_json(const struct status *s)
     return list;
 }
 
-static json_t *rejected_json(const struct status *s)
+static json_t *rejected_json(const struct ctl_view *v)
 {
     json_t *object = json_object();
 
     for (size_t i = 0; i < CTL_REJECTS; i++)
         json_object_set_new(object, ctl_rejects[i].name,
-                            json_integer((json_int_t)s->rejected[ctl_rejects[i].why]));
+                            json_integer((json_int_t)v->status->rejected[ctl_rejects[i].why]));
+    json_object_set_new(object, "unread", json_integer((json_int_t)v->unread));
     return object;
 }
 
@@ -136,11 +137,13 @@ static json_t *strangers_json(const struct status *s)
     return list;
 }
 
-static json_t *counters_json(const struct status *s)
+static json_t *counters_json(const struct ctl_view *v)
 {
+    const struct status *s = v->status;
+
     return json_pack("{s:I, s:I, s:I, s:o}", "takeovers", (json_int_t)s->takeovers,
                      "unowned_bucket_ms", ctl_json_ms(s->unowned), "contested_bucket_ms",
-                     ctl_json_ms(s->contested), "heartbeats_rejected", rejected_json(s));
+                     ctl_json_ms(s->contested), "heartbeats_rejected", rejected_json(v));
 }
 
 json_t *ctl_json_status(const struct ctl_view *v)
@@ -159,7 +162,7 @@ json_t *ctl_json_status(const struct ctl_view *v)
         ctl_json_ms(s->uptime), "members", members_json(s), "strangers", strangers_json(s), "vips",
         ctl_json_vip_list(v), "buckets", "total", (int)s->buckets, "unowned", (int)c.unowned,
         "unclaimed", (int)c.unclaimed, "contested", (int)c.contested, "apply_failures",
-        (int)s->apply_failures, "counters", counters_json(s));
+        (int)s->apply_failures, "counters", counters_json(v));
 }
 
 json_t *ctl_json_members(const struct ctl_view *v)

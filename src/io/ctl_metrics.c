@@ -160,8 +160,10 @@ static void node_put(struct page *p, const struct status *s)
     }
 }
 
-static void counters_put(struct page *p, const struct status *s)
+static void counters_put(struct page *p, const struct ctl_view *v)
 {
+    const struct status *s = v->status;
+
     family(p, "takeovers", "counter", NULL, "Buckets taken over from dead members.");
     put(p, "ipclusterd_takeovers_total %" PRIu64 "\n", s->takeovers);
     family(p, "unowned_bucket_seconds", "counter", "seconds",
@@ -176,6 +178,7 @@ static void counters_put(struct page *p, const struct status *s)
     for (size_t i = 0; i < CTL_REJECTS; i++)
         put(p, "ipclusterd_heartbeats_rejected_total{reason=\"%s\"} %" PRIu64 "\n",
             ctl_rejects[i].name, s->rejected[ctl_rejects[i].why]);
+    put(p, "ipclusterd_heartbeats_rejected_total{reason=\"unread\"} %" PRIu64 "\n", v->unread);
 }
 
 /* ------------------------------------------------------------------- members */
@@ -335,7 +338,7 @@ int ctl_metrics(const struct ctl_view *v, struct evbuffer *out)
     build_put(&p, v->status);
     node_put(&p, v->status);
     members_put(&p, v->status);
-    counters_put(&p, v->status);
+    counters_put(&p, v);
     vips_put(&p, v);
     put(&p, "# EOF\n");
     return p.rc;

@@ -102,6 +102,16 @@ int state_read(const char *directory, const char *file, char *out, size_t size)
     return rc;
 }
 
+/* A directory that root uses as a guest stays its owner's: who that is must be able to
+ * go on with what is written here. Where that is not permitted, the file is root's. */
+static void owner_keep(int dir, int fd)
+{
+    struct stat s;
+    if (geteuid() == 0 && fstat(dir, &s) == 0 && s.st_uid != 0 &&
+        fchown(fd, s.st_uid, s.st_gid) < 0)
+        return;
+}
+
 int state_write(const char *directory, const char *file, const char *text)
 {
     char temporary[NAME_MAX + 1];
@@ -117,6 +127,7 @@ int state_write(const char *directory, const char *file, const char *text)
         rc = -errno;
         goto out;
     }
+    owner_keep(dir, fd);
     rc = write_all(fd, text, strlen(text));
     if (rc == 0 && fsync(fd) < 0)
         rc = -errno;

@@ -156,6 +156,7 @@ static void canned_fill(struct canned *c, const char *socket, const char *group)
         .status = &c->status,
         .counts = &c->counts,
         .packets = c->packets,
+        .unread = 12345678901,
         .standby = canned_standby,
         .standby_arg = c,
     };

@@ -69,7 +69,8 @@ static void test_status_is_the_contract(void **state)
                    "\"contested\": 0}, \"apply_failures\": 0, \"counters\": {\"takeovers\": 85,"
                    "\"unowned_bucket_ms\": 40, \"contested_bucket_ms\": 0,"
                    "\"heartbeats_rejected\": {\"forged\": 7, \"replayed\": 0, \"malformed\": 0,"
-                   "\"foreign_cluster\": 0, \"config_mismatch\": 0, \"version\": 1}}}");
+                   "\"foreign_cluster\": 0, \"config_mismatch\": 0, \"version\": 1,"
+                   "\"unread\": 12345678901}}}");
     json_decref(s);
 }
 

@@ -196,6 +196,7 @@ static void test_metrics(void **state)
         "ipclusterd_takeovers_total 85",
         "ipclusterd_unowned_bucket_seconds_total 0.040000",
         "ipclusterd_heartbeats_rejected_total{reason=\"forged\"} 7",
+        "ipclusterd_heartbeats_rejected_total{reason=\"unread\"} 12345678901",
         "ipclusterd_vip_flows{vip=\"192.168.0.2/24\"} 1200",
         "ipclusterd_vip_lease_seconds{vip=\"2001:db8::2/64\"} 0.271000",
         "ipclusterd_vip_packets_total{vip=\"192.168.0.2/24\",verdict=\"accepted\"} 5000000000",
