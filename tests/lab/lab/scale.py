@@ -80,7 +80,7 @@ class Crowd:
 
     def __init__(self, run, count, name="crowd", **options):
         self.segment = Segment(run, name)
-        self.cluster = Cluster(self.segment, count, **options)
+        self.cluster = Cluster(self.segment, count, flap=True, **options)  # as users have it
         self.segment.wait_ready()
         self.counters = Counters(self.segment)
 
@@ -144,5 +144,8 @@ class Crowd:
                 "fragments": now["fragments"][0], "large": now["large"][0]}
 
     def close(self):
+        for node in self.nodes:  # all at once, or each would hand over to those that go next
+            if node.running:
+                node.process.kill()
         self.cluster.stop()
         self.segment.delete()
