@@ -49,7 +49,8 @@ void bench_step(const struct event *e)
     bench.incarnation = node_incarnation(bench.node);
     instant due = node_deadline(bench.node);
     check(bench.over ? due.us == INSTANT_NEVER.us : !instant_before(due, bench.now));
-    bench.waits = bench.in_flight || bench.plan_failed || bench.renewal_failed;
+    bench.waits = bench.in_flight || bench.plan_failed || bench.renewal_failed ||
+                  instant_diff(bench.now, bench.failed_at) <= BENCH_RETRY;
 }
 
 /* --------------------------------------------------------- what happens to it */
@@ -84,6 +85,8 @@ static void renewal_answer(int error)
     bench.renewal_failed = error != 0;
     if (error == 0)
         bench.lease_until = instant_max(bench.lease_until, until);
+    else
+        bench.failed_at = bench.now;
 }
 
 void bench_answer(uint64_t generation, int error)
@@ -95,6 +98,7 @@ void bench_answer(uint64_t generation, int error)
     } else if (generation != 0 && bench.in_flight && generation == bench.generation) {
         bench.in_flight = false;
         bench.plan_failed = error != 0;
+        bench.failed_at = error != 0 ? bench.now : INSTANT_PAST;
         if (error == 0)
             bench.applied = bench.flight;
     }
@@ -185,7 +189,7 @@ static void node_begin(void)
     bench.state = NODE_JOINING;
     bench.generation = bench.sequence = 0;
     bench.renewals = bench.speakers = 0;
-    bench.lease_until = INSTANT_PAST;
+    bench.lease_until = bench.failed_at = INSTANT_PAST;
     bench.seed += UINT64_C(0x9e3779b97f4a7c15);
     memset(bench.sent, 0, sizeof bench.sent);
     plan_init(&bench.applied, bench.config.buckets);

@@ -25,12 +25,14 @@
 #include "ipclusterd/wire.h"
 
 enum {
-    BENCH_STEPS = 200,   /* of one life: then it ends */
+    BENCH_STEPS = 128,   /* of one life: then it ends */
     BENCH_SENDS = 40,    /* most heartbeats in an interval: three regular ones, all beside */
     BENCH_RENEWALS = 32, /* more than are ever on their way */
     BENCH_SPEAKERS = 32, /* names that have said something */
     BENCH_VIEWS = 4,     /* of each: views that it told last */
 };
+
+#define BENCH_RETRY USEC_PER_S /* after a failure no plan is held back for longer */
 
 /* What was said, and how: bytes of a heartbeat and the stamp that they go under. */
 struct utterance {
@@ -53,6 +55,7 @@ struct bench {
     struct plan applied, flight;
     bool in_flight;
     bool plan_failed, renewal_failed; /* and has not succeeded since */
+    instant failed_at;                /* either of them last; no plan has succeeded since */
     bool waits;                       /* a plan that comes next may be wanted for a while */
     uint64_t generation;
     size_t renewals; /* not yet answered, the oldest first */
