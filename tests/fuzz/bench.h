@@ -11,7 +11,9 @@
  *    voters that have heard us may evict us;
  *  - S3: a renewal follows the heartbeat, and is asked for only when joined;
  *  - the last word is said when the kernel acts on nothing any more;
- *  - S8: what is forged or replayed changes nothing that can be seen;
+ *  - S8: what is forged or replayed changes nothing that can be seen; what was
+ *    passed over when it came first, another boot being about, may be taken up to
+ *    dead_after later, as if it came late;
  *  - what a node relays is what it has just heard itself, unchanged.
  *
  * A broken promise aborts.
@@ -38,8 +40,17 @@ enum {
 struct utterance {
     struct seal_stamp stamp;
     bool next_key;
+    bool taken; /* the node has followed it, or never will */
+    instant said;
     size_t length;
     uint8_t plain[DATAGRAM_MAX];
+};
+
+/* What a datagram may do. */
+enum bench_hearing {
+    BENCH_NEWS,   /* anything */
+    BENCH_PASSED, /* the first copy was not taken: nothing, or be taken now */
+    BENCH_OLD,    /* nothing but count */
 };
 
 struct bench {
@@ -50,6 +61,7 @@ struct bench {
     unsigned steps;
     bool over;
     bool forgetful; /* refused or forgot a member: what that said may be news later */
+    bool reboots;   /* a member has started again: not every word of it is taken */
 
     /* The kernel. */
     struct plan applied, flight;
@@ -81,6 +93,7 @@ struct bench {
     struct speaker {
         uint32_t member;
         instant heard;
+        instant taken; /* when the node was seen to take a word of it */
         unsigned views;
         struct {
             uint64_t view;
@@ -118,8 +131,9 @@ void bench_answer(uint64_t generation, int error);
 /* The kernel obeys in everything that it was told. */
 void bench_obey(void);
 
-/* A datagram; `ignore`: it must change nothing but counters. */
-void bench_hear(const uint8_t *data, size_t length, bool ignore);
+/* A datagram, which the node has not been handed before `said`. False: it may have
+ * been passed over. */
+bool bench_hear(const uint8_t *data, size_t length, enum bench_hearing as, instant said);
 
 /* Seals `u`; the datagram's length, 0 if that has no room. */
 size_t bench_seal(const struct utterance *u, uint8_t out[DATAGRAM_MAX]);
@@ -129,6 +143,9 @@ bool bench_open(const uint8_t *data, size_t length, struct utterance *u);
 void bench_actions_check(void);
 /* Takes down what is told to the node, whether that is fresh or not. */
 void bench_speaker_note(const struct heartbeat *h);
+/* As `s` shows, the node has just now taken a word of `name`, or knows no such member;
+ * false too if it was seen to at this very instant before. */
+bool bench_speaker_taken(const char *name, const struct status *s);
 /* Of zeroed memory, so that two can be compared as bytes. */
 void bench_status(struct status *s);
 
