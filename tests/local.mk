@@ -49,7 +49,7 @@ coverage:
 	cd build-coverage && gcovr --root '$(abs_srcdir)' --filter '$(abs_srcdir)/src/core/' \
 		--sort-uncovered --fail-under-line $(COVERAGE_MIN) src/core
 
-FUZZ_SECONDS = 20
+FUZZ_SECONDS = 60
 if ENABLE_FUZZERS
 fuzz: $(fuzz_targets)
 	'$(srcdir)/%D%/fuzz/run.sh' '$(srcdir)/%D%/fuzz/corpus' $(FUZZ_SECONDS) $(fuzz_targets)

@@ -153,7 +153,8 @@ static void line_scan(struct scanner *sc, char *p, const char *end)
     }
 }
 
-/* If the line is an @include: its file name, quotes off, and `rest` after it. */
+/* If the line is an @include: its file name, quotes off, and `rest` after it. One
+ * whose quote is not closed has no name; libconfig would pass over it in silence. */
 static bool include_match(const char *p, const char *end, const char **name, size_t *length,
                           const char **rest)
 {
@@ -172,11 +173,9 @@ static bool include_match(const char *p, const char *end, const char **name, siz
     if (p == end || *p != '"')
         return false;
     quote = memchr(p + 1, '"', (size_t)(end - p - 1));
-    if (quote == NULL)
-        return false;
     *name = p + 1;
-    *length = (size_t)(quote - *name);
-    *rest = quote + 1;
+    *length = quote != NULL ? (size_t)(quote - *name) : 0;
+    *rest = quote != NULL ? quote + 1 : end;
     return true;
 }
 
@@ -197,7 +196,7 @@ static bool include_scan(struct scanner *sc, const struct input *in, const char 
     }
     n = snprintf(path, sizeof(path), "%.*s%.*s", directory, top, (int)length, name);
     if (n < 0 || (size_t)n >= sizeof(path) || length == 0) {
-        complain(sc, in, "@include: not a file name");
+        complain(sc, in, "@include: not a file name in quotes");
         return true;
     }
     return file_scan(sc, in, path);

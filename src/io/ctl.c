@@ -50,7 +50,12 @@ static void reply_send(const struct exchange *x, int status, const char *type,
                        struct evbuffer *body)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(x->http);
+    char length[24];
 
+    /* The library itself tells none if the client's version of HTTP is an overflow of
+     * its own, and keeps the connection: the next answer would run into this one. */
+    snprintf(length, sizeof length, "%zu", evbuffer_get_length(body));
+    evhttp_add_header(headers, "Content-Length", length);
     evhttp_add_header(headers, "Content-Type", type);
     evhttp_add_header(headers, "Cache-Control", "no-store");
     evhttp_send_reply(x->http, status, NULL, body);

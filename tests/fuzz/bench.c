@@ -49,7 +49,8 @@ void bench_step(const struct event *e)
     bench.incarnation = node_incarnation(bench.node);
     instant due = node_deadline(bench.node);
     check(bench.over ? due.us == INSTANT_NEVER.us : !instant_before(due, bench.now));
-    bench.waits = bench.in_flight || bench.plan_failed || bench.renewal_failed;
+    bench.waits = bench.in_flight || bench.plan_failed || bench.renewal_failed ||
+                  instant_diff(bench.now, bench.failed_at) <= BENCH_RETRY;
 }
 
 /* --------------------------------------------------------- what happens to it */
@@ -84,6 +85,8 @@ static void renewal_answer(int error)
     bench.renewal_failed = error != 0;
     if (error == 0)
         bench.lease_until = instant_max(bench.lease_until, until);
+    else
+        bench.failed_at = bench.now;
 }
 
 void bench_answer(uint64_t generation, int error)
@@ -95,6 +98,7 @@ void bench_answer(uint64_t generation, int error)
     } else if (generation != 0 && bench.in_flight && generation == bench.generation) {
         bench.in_flight = false;
         bench.plan_failed = error != 0;
+        bench.failed_at = error != 0 ? bench.now : INSTANT_PAST;
         if (error == 0)
             bench.applied = bench.flight;
     }
@@ -151,29 +155,41 @@ static bool settled(struct status *s)
     return !bench_ended();
 }
 
-void bench_hear(const uint8_t *data, size_t length, bool ignore)
+/* True if nothing happened but counting, and answers. */
+static bool ignored(struct status *before, struct status *after)
+{
+    status_mask(before);
+    status_mask(after);
+    for (size_t i = 0; i < bench.actions.count; i++) {
+        enum action_kind kind = bench.actions.item[i].kind;
+        if (kind != ACTION_NOTE && kind != ACTION_SEND)
+            return false;
+    }
+    return memcmp(before, after, sizeof *before) == 0;
+}
+
+bool bench_hear(const uint8_t *data, size_t length, enum bench_hearing as, instant said)
 {
     static struct status before, after;
     static struct heartbeat h;
+    bool word = bench_open(data, length, &bench.hearing) &&
+                heartbeat_read(&h, bench.hearing.stamp.version, bench.hearing.plain,
+                               bench.hearing.length) == 0;
 
-    if (bench_open(data, length, &bench.hearing) &&
-        heartbeat_read(&h, bench.hearing.stamp.version, bench.hearing.plain,
-                       bench.hearing.length) == 0)
+    if (word)
         bench_speaker_note(&h);
-    if (ignore && !settled(&before))
-        return;
+    if (as != BENCH_NEWS && !settled(&before))
+        return true;
     datagram_hand(data, length);
     bench.hearing.length = 0;
-    if (!ignore)
-        return;
+    if (as == BENCH_NEWS && !(word && bench.reboots))
+        return true;
     bench_status(&after);
-    status_mask(&before);
-    status_mask(&after);
-    check(memcmp(&before, &after, sizeof before) == 0);
-    for (size_t i = 0; i < bench.actions.count; i++) {
-        enum action_kind kind = bench.actions.item[i].kind;
-        check(kind == ACTION_NOTE || kind == ACTION_SEND);
-    }
+    bool taken = word && bench_speaker_taken(h.name, &after);
+    if (as != BENCH_NEWS && !ignored(&before, &after))
+        check(as == BENCH_PASSED && taken &&
+              instant_diff(bench.now, said) <= bench.config.dead_after);
+    return taken;
 }
 
 static void node_begin(void)
@@ -181,11 +197,11 @@ static void node_begin(void)
     const struct event e = {.kind = EVENT_START};
 
     bench.in_flight = bench.plan_failed = bench.renewal_failed = bench.waits = false;
-    bench.forgetful = false;
+    bench.forgetful = bench.reboots = false;
     bench.state = NODE_JOINING;
     bench.generation = bench.sequence = 0;
     bench.renewals = bench.speakers = 0;
-    bench.lease_until = INSTANT_PAST;
+    bench.lease_until = bench.failed_at = INSTANT_PAST;
     bench.seed += UINT64_C(0x9e3779b97f4a7c15);
     memset(bench.sent, 0, sizeof bench.sent);
     plan_init(&bench.applied, bench.config.buckets);

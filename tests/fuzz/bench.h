@@ -11,7 +11,9 @@
  *    voters that have heard us may evict us;
  *  - S3: a renewal follows the heartbeat, and is asked for only when joined;
  *  - the last word is said when the kernel acts on nothing any more;
- *  - S8: what is forged or replayed changes nothing that can be seen;
+ *  - S8: what is forged or replayed changes nothing that can be seen; what was
+ *    passed over when it came first, another boot being about, may be taken up to
+ *    dead_after later, as if it came late;
  *  - what a node relays is what it has just heard itself, unchanged.
  *
  * A broken promise aborts.
@@ -25,19 +27,30 @@
 #include "ipclusterd/wire.h"
 
 enum {
-    BENCH_STEPS = 200,   /* of one life: then it ends */
+    BENCH_STEPS = 128,   /* of one life: then it ends */
     BENCH_SENDS = 40,    /* most heartbeats in an interval: three regular ones, all beside */
     BENCH_RENEWALS = 32, /* more than are ever on their way */
     BENCH_SPEAKERS = 32, /* names that have said something */
     BENCH_VIEWS = 4,     /* of each: views that it told last */
 };
 
+#define BENCH_RETRY USEC_PER_S /* after a failure no plan is held back for longer */
+
 /* What was said, and how: bytes of a heartbeat and the stamp that they go under. */
 struct utterance {
     struct seal_stamp stamp;
     bool next_key;
+    bool taken; /* the node has followed it, or never will */
+    instant said;
     size_t length;
     uint8_t plain[DATAGRAM_MAX];
+};
+
+/* What a datagram may do. */
+enum bench_hearing {
+    BENCH_NEWS,   /* anything */
+    BENCH_PASSED, /* the first copy was not taken: nothing, or be taken now */
+    BENCH_OLD,    /* nothing but count */
 };
 
 struct bench {
@@ -48,11 +61,13 @@ struct bench {
     unsigned steps;
     bool over;
     bool forgetful; /* refused or forgot a member: what that said may be news later */
+    bool reboots;   /* a member has started again: not every word of it is taken */
 
     /* The kernel. */
     struct plan applied, flight;
     bool in_flight;
     bool plan_failed, renewal_failed; /* and has not succeeded since */
+    instant failed_at;                /* either of them last; no plan has succeeded since */
     bool waits;                       /* a plan that comes next may be wanted for a while */
     uint64_t generation;
     size_t renewals; /* not yet answered, the oldest first */
@@ -78,6 +93,7 @@ struct bench {
     struct speaker {
         uint32_t member;
         instant heard;
+        instant taken; /* when the node was seen to take a word of it */
         unsigned views;
         struct {
             uint64_t view;
@@ -115,8 +131,9 @@ void bench_answer(uint64_t generation, int error);
 /* The kernel obeys in everything that it was told. */
 void bench_obey(void);
 
-/* A datagram; `ignore`: it must change nothing but counters. */
-void bench_hear(const uint8_t *data, size_t length, bool ignore);
+/* A datagram, which the node has not been handed before `said`. False: it may have
+ * been passed over. */
+bool bench_hear(const uint8_t *data, size_t length, enum bench_hearing as, instant said);
 
 /* Seals `u`; the datagram's length, 0 if that has no room. */
 size_t bench_seal(const struct utterance *u, uint8_t out[DATAGRAM_MAX]);
@@ -126,6 +143,9 @@ bool bench_open(const uint8_t *data, size_t length, struct utterance *u);
 void bench_actions_check(void);
 /* Takes down what is told to the node, whether that is fresh or not. */
 void bench_speaker_note(const struct heartbeat *h);
+/* As `s` shows, the node has just now taken a word of `name`, or knows no such member;
+ * false too if it was seen to at this very instant before. */
+bool bench_speaker_taken(const char *name, const struct status *s);
 /* Of zeroed memory, so that two can be compared as bytes. */
 void bench_status(struct status *s);
 

@@ -41,10 +41,13 @@ void bench_speaker_note(const struct heartbeat *h)
         return;
     if (s == NULL && bench.speakers < BENCH_SPEAKERS) {
         s = &bench.speaker[bench.speakers++];
-        *s = (struct speaker){.member = member_id(h->name), .heard = INSTANT_PAST};
+        *s = (struct speaker){
+            .member = member_id(h->name), .heard = INSTANT_PAST, .taken = INSTANT_PAST};
     }
     if (s == NULL)
         return;
+    if (!bench.reboots) /* it may well be taken */
+        s->taken = bench.now;
     for (size_t i = 0; i < h->acks; i++)
         if (h->ack[i].member == self)
             s->heard = instant_max(s->heard, said_at(h->ack[i].stamp));
@@ -52,6 +55,22 @@ void bench_speaker_note(const struct heartbeat *h)
         s->view[s->views++ % BENCH_VIEWS].view = h->view;
     s->view[(s->views - 1) % BENCH_VIEWS].at = bench.now;
 }
+
+bool bench_speaker_taken(const char *name, const struct status *s)
+{
+    struct speaker *speaker = speaker_find(name);
+
+    for (size_t i = 0; i < s->members; i++) {
+        if (strcmp(s->member[i].name, name) != 0)
+            continue;
+        if (speaker == NULL || s->member[i].last_heard != 0 || speaker->taken.us == bench.now.us)
+            return false;
+        speaker->taken = bench.now;
+        return true;
+    }
+    return true;
+}
+
 /* -------------------------------------------------------------- the checks */
 
 /* The kernel may act on the claims that it was given. */

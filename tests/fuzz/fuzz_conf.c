@@ -1,7 +1,7 @@
 /*
  * Any bytes as a configuration: no crash, no leak, every fault told with its
  * line, nothing taken of what is faulty, and what is accepted keeps every limit
- * that the rest of the program relies on.
+ * that the rest of the program relies on, and means the same below a comment.
  *
  * Leaks are counted here, block by block, and not left to LeakSanitizer: what
  * libconfig forgets at a syntax error is freed, so that a run of millions neither
@@ -154,6 +154,29 @@ static void config_check(const struct config *c)
     check(conf_reload_obstacle(c, c) == NULL);
 }
 
+static void no_fault(void *arg, const char *fault)
+{
+    (void)arg;
+    (void)fault;
+    abort();
+}
+
+/* The text once more, in a place of its own and a line further down. */
+static void again_check(const uint8_t *data, size_t size, const struct config *was)
+{
+    static const char comment[] = "# \"{ /*\n";
+    static char text[8192];
+    static struct config is;
+    size_t above = sizeof comment - 1;
+
+    if (size > sizeof text - above)
+        return;
+    memcpy(text, comment, above);
+    memcpy(text + above, data, size);
+    check(conf_parse("G", text, above + size, &is, no_fault, NULL) == 0);
+    check(memcmp(&is, was, sizeof is) == 0);
+}
+
 /* ------------------------------------------------------------- dictionary */
 
 static void word_print(FILE *out, const char *word)
@@ -223,6 +246,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(left <= told.syntax);
     if (faults == 0) {
         config_check(&config);
+        again_check(data, size, &config);
         return 0;
     }
     check(memcmp(&config, &untouched, sizeof config) == 0);

@@ -166,7 +166,7 @@ static void op_garbage(void)
     length = length < left ? length : left;
     const uint8_t *data = input.at;
     input.at += length;
-    bench_hear(data, length, true);
+    bench_hear(data, length, BENCH_OLD, bench.now);
 }
 
 /* What was said before: again, by a relay, or with a byte changed on the way. */
@@ -177,13 +177,18 @@ static void op_replay(void)
 
     if (kept_count == 0)
         return;
-    struct utterance u = kept[which % (kept_count < KEPT ? kept_count : KEPT)];
+    struct utterance *was = &kept[which % (kept_count < KEPT ? kept_count : KEPT)], u = *was;
     if ((which & 64) != 0 && u.stamp.version > WIRE_VERSION_FIRST)
         u.stamp.type = SEAL_TYPE_RELAY;
     size_t length = bench_seal(&u, data);
     bool forged = which >= 128 && change != 0;
     data[place % length] ^= forged ? change : 0;
-    bench_hear(data, length, forged || !bench.forgetful);
+    enum bench_hearing as = forged            ? BENCH_OLD
+                            : bench.forgetful ? BENCH_NEWS
+                            : u.taken         ? BENCH_OLD
+                                              : BENCH_PASSED;
+    if (bench_hear(data, length, as, u.said) && !forged)
+        was->taken = true;
 }
 
 /* Acknowledges the node's last word, and takes over its view and its voters. */
@@ -205,6 +210,7 @@ static struct utterance *ghost_write(struct ghost *g)
 
     g->say.sequence++;
     u->next_key = g->next_key;
+    u->said = bench.now;
     u->stamp = (struct seal_stamp){g->say.version, SEAL_TYPE_HEARTBEAT, g->say.salt,
                                    member_id(g->say.name), g->say.sequence};
     u->length = heartbeat_write(&g->say, u->plain, sizeof u->plain);
@@ -212,13 +218,13 @@ static struct utterance *ghost_write(struct ghost *g)
     return u;
 }
 
-static void utterance_hand(const struct utterance *u)
+static void utterance_hand(struct utterance *u)
 {
     uint8_t data[DATAGRAM_MAX];
     size_t length = bench_seal(u, data);
 
     bench_check(length > 0);
-    bench_hear(data, length, false);
+    u->taken = bench_hear(data, length, BENCH_NEWS, u->said);
 }
 
 /* A member that behaves: fresh, of the node's view, claims what it said last. */
@@ -319,6 +325,7 @@ static void ghost_change(struct ghost *g)
     if (boot < 64) { /* it has started again */
         g->say.salt += boot + 1u;
         g->say.sequence = 0;
+        bench.reboots = true;
     } else if (boot < 96) {
         g->say.config ^= boot & 1;
     } else if (boot < 128) {

@@ -15,7 +15,7 @@
 #include "ipclusterd/buf.h"
 #include "ipclusterd/wire.h"
 
-enum { ROOM = 65536, AGES_AT = 12 }; /* in an acknowledgement */
+enum { ROOM = 65536, AGES_AT = 12 /* in an acknowledgement */, SECTION_LAST = 6 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -57,15 +57,36 @@ static void limits_check(const struct heartbeat *h)
     voters_check(&h->voters);
 }
 
-/* What a sender reckons with when it fills a datagram. */
-static size_t bytes_reckoned(const struct heartbeat *h)
+/* Up to the sections. */
+static size_t bytes_first(const struct heartbeat *h)
 {
-    size_t bytes = heartbeat_base_bytes(h->name, h->buckets) + heartbeat_sections_bytes(h);
+    size_t bytes = heartbeat_base_bytes(h->name, h->buckets);
 
     bytes += h->acks * HEARTBEAT_ACK_BYTES;
     for (size_t i = 0; i < h->entries; i++)
         bytes += heartbeat_entry_bytes(h->entry[i].name);
     return bytes;
+}
+
+/* Sections fill the rest to the last byte, and those that are known come once. */
+static void sections_check(const struct heartbeat *h, const uint8_t *data, size_t size)
+{
+    bool seen[SECTION_LAST + 1] = {false};
+    size_t at = bytes_first(h);
+
+    while (at < size) {
+        check(size - at >= 3);
+        uint8_t type = data[at];
+        at += 3 + ((size_t)data[at + 1] << 8 | data[at + 2]);
+        check(at <= size);
+        if (type == 0 || type > SECTION_LAST)
+            continue;
+        check(!seen[type]);
+        seen[type] = true;
+    }
+    check(seen[1] == (h->deafs > 0) && seen[2] == (h->holds > 0) && seen[5] == (h->parts > 0));
+    check(seen[3] == (h->keys.next != 0 || h->keys.order != 0));
+    check(seen[4] == (h->clock_ms != 0) && seen[6] == (h->voters.lineage != 0));
 }
 
 /* Bytes of the first version but those of the ages. */
@@ -115,8 +136,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     check(read_clean(&first, version, data, size) && first.version == version);
     limits_check(&first);
+    sections_check(&first, data, size);
     size_t length = heartbeat_write(&first, written, sizeof written);
-    check(length > 0 && length <= size && length == bytes_reckoned(&first));
+    check(length > 0 && length <= size &&
+          length == bytes_first(&first) + heartbeat_sections_bytes(&first));
     check(heartbeat_write(&first, again, length - 1) == 0);
     check(version != WIRE_VERSION_FIRST ||
           (length == size && same_but_ages(&first, data, written, size)));

@@ -24,6 +24,7 @@ static const struct fault_case {
     {"cluster = {\n  name = ;\n};", {"F:2: syntax error"}},
     {BASE "node = { weight = 1; };\nnode = { weight = 2; };\n", {"F:4: duplicate setting name"}},
     {"@include \"x\"\n", {"F:1: @include is not possible here"}},
+    {BASE "@include \"x", {"F:3: @include is not possible here"}},
     {BASE "\nx = [ 1, \"a\" ];", {"F:4: mismatched element type in array"}},
 
     /* Unknown keys. */

@@ -230,6 +230,9 @@ static void test_include(void **state)
     assert_int_equal(load("conf"), 1);
     assert_true(told_has("/inc:2: cannot read \""));
     assert_true(told_has("/none\": No such file or directory"));
+    text_write("inc", "\n@include \"none");
+    assert_int_equal(load("conf"), 1);
+    assert_true(told_has("/inc:2: @include: not a file name in quotes"));
     text_write("inc", "\n\n@include \"inc\"\n");
     assert_int_equal(load("conf"), 1);
     assert_true(told_has("/inc:3: @include: too many files"));

@@ -180,6 +180,27 @@ static void test_keep_alive(void **state)
     close(fd);
 }
 
+/* Each of several answers on one connection tells its length, whatever version of
+ * HTTP the client claims to speak. */
+static void test_every_answer_has_its_length(void **state)
+{
+    const char *text = "GET /v1/version HTTP/3333333331.1\r\n\r\n"
+                       "GET /v1/version HTTP/1.1\r\nConnection: close\r\n\r\n";
+    int fd = client_open(), answers = 0;
+
+    (void)state;
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+    client_read(fd);
+    for (const char *p = answer; *p != '\0'; answers++) {
+        const char *length = strstr(p, "\r\nContent-Length: "), *body = strstr(p, "\r\n\r\n");
+        assert_non_null(body);
+        assert_true(length != NULL && length < body);
+        p = body + 4 + strtoul(length + 18, NULL, 10);
+        assert_true(p <= answer + strlen(answer));
+    }
+    assert_int_equal(answers, 2);
+}
+
 /* The daemon runs out of descriptors: it waits, and goes on when there are some. */
 static void test_no_descriptors_left(void **state)
 {
@@ -301,6 +322,7 @@ int main(void)
         CASE(test_a_client_that_goes_away),
         CASE(test_idle_connections_are_closed),
         CASE(test_keep_alive),
+        CASE(test_every_answer_has_its_length),
         CASE(test_no_descriptors_left),
         CASE(test_the_file_and_its_rights),
         CASE(test_two_daemons_and_left_overs),
