@@ -4,6 +4,7 @@
 #include "host.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,11 +15,18 @@ const char *const host_op_name[HOST_OPS] = {
     [HOST_RUN_TIMER] = "runs, its timers first",
     [HOST_PASS] = "stands still",
     [HOST_KILL] = "is killed",
+    [HOST_CRASH] = "runs, and dies before it sends",
     [HOST_START] = "starts",
+    [HOST_START_BLANK] = "starts without memory",
     [HOST_FORGET] = "is told to forget the next",
     [HOST_SICK] = "gets sick, or well",
     [HOST_FORGET_2] = "is told to forget the one before",
+    [HOST_REFUSED] = "runs, its kernel refuses",
+    [HOST_FROZEN] = "is out of time",
 };
+
+struct pace pace = {.interval = 2, .dead = 6, .lease = 5};
+bool host_newcomers;
 
 static const char *const name_of[HOSTS] = {"a", "b", "c"};
 
@@ -27,6 +35,7 @@ struct turn {
     struct host *host;
     struct host_output *out;
     struct actions actions;
+    int error;      /* of the kernel */
     size_t applied; /* answers of the kernel that are waiting */
     uint64_t generation[APPLIED_MAX];
 };
@@ -45,9 +54,9 @@ static void config_make(struct node_config *c, unsigned index, enum quorum_polic
     c->buckets = BUCKETS;
     c->weight = 100;
     c->datagram_max = DATAGRAM_MAX;
-    c->interval = INTERVAL_STEPS * STEP_US;
-    c->dead_after = DEAD_STEPS * STEP_US;
-    c->lease = LEASE_STEPS * STEP_US;
+    c->interval = pace.interval * STEP_US;
+    c->dead_after = pace.dead * STEP_US;
+    c->lease = pace.lease * STEP_US;
     c->orphan_after = 0;
     c->stop_drain = 0;
     c->forget_after = INT64_MAX / 4;
@@ -60,15 +69,16 @@ static void config_make(struct node_config *c, unsigned index, enum quorum_polic
     c->mac.byte[5] = (uint8_t)(index + 1);
 }
 
-/* Boots differ in their salts, by more than any run sends. */
+/* Boots differ in their salts, by more than any run sends; what is acknowledged is the
+ * salt and a sequence, which is negative on the way (message.h), so it borrows. */
 static uint64_t salt_of(const struct host *h)
 {
-    return ((uint64_t)h->index + 1) << 48 | (uint64_t)h->boots << 40;
+    uint64_t boot = ((uint64_t)h->index + 1) << 8 | h->boots;
+    return boot << (64 - SALT_SHIFT);
 }
 
 static void boot(struct host *h, const struct node_config *c)
 {
-    h->boots++;
     node_init(&h->node, c, salt_of(h), h->incarnation + 1);
 }
 
@@ -78,28 +88,30 @@ void host_init(struct host *h, unsigned index, enum quorum_policy quorum)
     memset(h, 0, sizeof *h);
     h->index = index;
     h->down = true;
-    h->step = 1000;
+    h->step = STEP_FIRST;
     config_make(&c, index, quorum);
     boot(h, &c);
-    h->boots = 0;
 }
 
 static void act(struct turn *t, const struct action *a)
 {
     struct host *h = t->host;
+    assert(a->kind < ACTION_EXIT); /* nobody leaves */
     switch (a->kind) {
     case ACTION_SEND:
         assert(t->out->count < SENDS_MAX);
         message_take(&t->out->message[t->out->count++], &h->node.key[0], a->send.data,
-                     a->send.length, h->step);
+                     a->send.length, h->step, pace_old());
         return;
     case ACTION_APPLY:
-        memcpy(h->class_of, a->plan->class_of, BUCKETS);
+        if (t->error == 0)
+            memcpy(h->class_of, a->plan->class_of, BUCKETS);
         assert(t->applied < APPLIED_MAX);
         t->generation[t->applied++] = a->plan->generation;
         return;
     case ACTION_RENEW:
-        h->lease_until = clock_of(h).us + a->renew.span;
+        if (t->error == 0)
+            h->lease_until = clock_of(h).us + a->renew.span;
         assert(t->applied < APPLIED_MAX);
         t->generation[t->applied++] = 0;
         return;
@@ -114,16 +126,15 @@ static void act(struct turn *t, const struct action *a)
         return;
     case ACTION_EXIT:
     case ACTION_MAX:
-        break;
+        return;
     }
-    assert(!"an action that the model does not know");
 }
 
 /* One event, with what the kernel answers to it. */
 static void feed(struct turn *t, const struct event *e)
 {
     struct host *h = t->host;
-    struct event applied = {.kind = EVENT_APPLIED};
+    struct event applied = {.kind = EVENT_APPLIED, .applied = {0, t->error}};
     node_step(&h->node, clock_of(h), e, &t->actions);
     for (size_t i = 0; i < t->actions.count; i++)
         act(t, &t->actions.item[i]);
@@ -178,11 +189,15 @@ static void tidy(struct host *h)
 }
 
 /* When a sequence was sent follows from the sequence, and nobody acknowledges one
- * that was not: so the record is made anew for each step. */
+ * that was not: so the record is made anew for each step. What the run before has
+ * sent is not in it. */
 static void sent_fill(struct host *h)
 {
+    memset(h->node.sent, 0, sizeof h->node.sent);
     for (int64_t i = 0; i < SENT_KEPT; i++) {
         int64_t s = h->step * SEQUENCES - 1 - i;
+        if (s < h->since * SEQUENCES)
+            return;
         h->node.sent[s % SENT_KEPT].sequence = (uint32_t)s;
         h->node.sent[s % SENT_KEPT].at.us = s / SEQUENCES * STEP_US;
     }
@@ -195,22 +210,51 @@ static void control(struct turn *t, enum control_verb verb, unsigned member)
         feed(t, &e);
 }
 
+/* The kernel and the stream of the run before, while its lease runs; else the kernel is
+ * cleared, and the stream is a new one. */
+static void inherit(struct host *h)
+{
+    struct plan plan;
+    struct node_heritage heritage = {.plan = &plan, .left = h->lease_until - clock_of(h).us};
+    plan_init(&plan, BUCKETS);
+    if (heritage.left <= 0) {
+        h->lease_until = h->since = 0;
+        memset(h->class_of, CLASS_FOREIGN, sizeof h->class_of);
+        return;
+    }
+    for (unsigned b = 0; b < BUCKETS; b++)
+        if (h->class_of[b] == CLASS_RELEASE)
+            h->class_of[b] = CLASS_LINGER;
+    memcpy(plan.class_of, h->class_of, BUCKETS);
+    heritage.stream.salt = salt_of(h);
+    heritage.stream.alone = h->alone;
+    h->since = h->step;
+    node_inherit(&h->node, &heritage);
+}
+
 static void start(struct turn *t)
 {
     struct host *h = t->host;
     struct node_config c = h->node.config;
     struct event e = {.kind = EVENT_START};
+    if (h->lease_until <= clock_of(h).us)
+        h->boots++;
     boot(h, &c);
     if (h->disk_bytes > 0) {
         int error = node_restore(&h->node, h->disk, h->disk_bytes);
         assert(error == 0);
     }
+    inherit(h);
     h->down = false;
-    h->lease_until = 0;
-    memset(h->class_of, CLASS_FOREIGN, sizeof h->class_of);
     h->node.sequence = (uint32_t)(h->step * SEQUENCES);
     feed(t, &e);
     timers(t);
+}
+
+static void die(struct host *h)
+{
+    h->down = true;
+    h->alone = node_stream(&h->node).alone;
 }
 
 void host_step(struct host *h, enum host_op op, const struct host_input *input, size_t inputs,
@@ -221,12 +265,15 @@ void host_step(struct host *h, enum host_op op, const struct host_input *input, 
     t.host = h;
     t.out = out;
     t.applied = out->count = 0;
+    t.error = op == HOST_REFUSED ? -EBUSY : 0;
     h->step++;
     if (op == HOST_KILL)
-        h->down = true;
+        die(h);
     if (op == HOST_KILL || op == HOST_PASS)
         return;
-    if (op == HOST_START) {
+    if (op == HOST_START_BLANK)
+        h->disk_bytes = 0;
+    if (op == HOST_START || op == HOST_START_BLANK) {
         start(&t);
         tidy(h);
         return;
@@ -245,6 +292,10 @@ void host_step(struct host *h, enum host_op op, const struct host_input *input, 
     timers(&t);
     assert(h->node.sequence < (uint32_t)(h->step + 1) * SEQUENCES);
     tidy(h);
+    if (op == HOST_CRASH) {
+        die(h);
+        out->count = 0;
+    }
 }
 
 bool host_lets_in(const struct host *h, unsigned bucket, unsigned ahead)

@@ -14,8 +14,20 @@ static void shift(struct heartbeat *h, int64_t by)
         h->ack[i].stamp += (uint64_t)by;
 }
 
+/* What is acknowledged so late proves nothing any more, whichever it was. */
+static void acks_normal(struct heartbeat *h, int64_t old)
+{
+    int64_t oldest = -(old * SEQUENCES + 1);
+    for (size_t i = 0; i < h->acks; i++) {
+        uint64_t *stamp = &h->ack[i].stamp;
+        int64_t sequence = (int64_t)(*stamp << SALT_SHIFT) >> SALT_SHIFT;
+        if (sequence < oldest)
+            *stamp += (uint64_t)(oldest - sequence);
+    }
+}
+
 void message_take(struct message *m, const struct seal *key, const uint8_t *data, size_t length,
-                  int64_t step)
+                  int64_t step, int64_t old)
 {
     static struct heartbeat h;
     static uint8_t plain[DATAGRAM_MAX];
@@ -30,6 +42,7 @@ void message_take(struct message *m, const struct seal *key, const uint8_t *data
     m->member = member_id(h.name);
     h.version = stamp.version;
     shift(&h, -step * SEQUENCES);
+    acks_normal(&h, old);
     /* Told, but nothing hangs on it: figures, since when somebody is dead, and falls,
      * which have no penalty here. */
     h.holds = 0;

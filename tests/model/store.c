@@ -1,6 +1,7 @@
 /*
- * Tables of hosts, bundles and steps. A host is stored as where it differs from
- * the first of its index: some hundred bytes of twenty thousand.
+ * Tables of parts, hosts, bundles and steps. A host is the numbers of its parts, and
+ * each part, each host and each bundle is compared byte by byte with what it passes
+ * for; only steps are told apart by their prints alone.
  */
 #include "store.h"
 
@@ -8,44 +9,67 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TABLE_FIRST = 1 << 12, GAP = 8 };
+enum { TABLE_FIRST = 1 << 12, TRIES_MAX = 8 };
 
-/* Appends to an array that grows. */
-struct heap {
-    size_t size, count;
+/* Things of any length, each once, numbered from 0. */
+struct shelf {
+    struct table table;
+    size_t bytes, room; /* of data */
     uint8_t *data;
+    size_t count, size; /* of at */
+    size_t *at;         /* where each begins; one more for the end */
 };
 
-static struct table hosts, bundles, steps;
-static struct heap host_data, message_data;
-static struct {
-    size_t *at;
-    size_t size, count;
-} host_at, bundle_at;
+static struct shelf parts, hosts, bundles;
+static struct table steps;
 static struct {
     struct step_result *item;
     size_t size, count;
 } results;
-static uint8_t base[HOSTS][IMAGE_MAX];
-static size_t image_bytes;
-static bool based[HOSTS];
 static uint64_t lookups;
 
 static void *grown(void *p, size_t *size, size_t need, size_t item)
 {
     if (need <= *size)
         return p;
-    *size = need > 2 * *size ? need : 2 * *size;
+    *size = need > *size + *size / 2 ? need : *size + *size / 2;
     p = realloc(p, *size * item);
     assert(p != NULL);
     return p;
 }
 
-static size_t table_find(const struct table *t, struct print key)
+static uint64_t mix(uint64_t h)
 {
-    size_t i = key.low & (t->size - 1);
-    while ((t->key[i].low | t->key[i].high) != 0 &&
-           (t->key[i].low != key.low || t->key[i].high != key.high))
+    h ^= h >> 32;
+    h *= 0xd6e8feb86659fd93;
+    h ^= h >> 32;
+    return h;
+}
+
+/* Zeros are skipped, but their place counts. */
+uint64_t print_bytes(const void *data, size_t length)
+{
+    const uint8_t *p = data;
+    uint64_t low = 0x9e3779b97f4a7c15 ^ length, high = 0xc2b2ae3d27d4eb4f;
+    for (size_t at = 0; at < length; at += 8) {
+        uint64_t word = 0;
+        memcpy(&word, p + at, length - at < 8 ? length - at : 8);
+        if (word == 0)
+            continue;
+        word ^= (uint64_t)at * 0xa0761d6478bd642f;
+        low = (low ^ word) * 0xff51afd7ed558ccd;
+        low ^= low >> 29;
+        high = (high + word) * 0xc4ceb9fe1a85ec53;
+        high ^= high >> 31;
+    }
+    uint64_t print = mix(mix(low) + high);
+    return print != 0 ? print : 1; /* 0 is no key */
+}
+
+static size_t table_find(const struct table *t, uint64_t key)
+{
+    size_t i = key & (t->size - 1);
+    while (t->key[i] != 0 && t->key[i] != key)
         i = (i + 1) & (t->size - 1);
     return i;
 }
@@ -58,7 +82,7 @@ static void table_grow(struct table *t)
     t->value = calloc(t->size, sizeof *t->value);
     assert(t->key != NULL && t->value != NULL);
     for (size_t i = 0; i < old.size; i++) {
-        if ((old.key[i].low | old.key[i].high) == 0)
+        if (old.key[i] == 0)
             continue;
         size_t at = table_find(t, old.key[i]);
         t->key[at] = old.key[i];
@@ -68,12 +92,12 @@ static void table_grow(struct table *t)
     free(old.value);
 }
 
-uint32_t *table_at(struct table *t, struct print key, bool *is_new)
+uint32_t *table_at(struct table *t, uint64_t key, bool *is_new)
 {
-    if (t->count * 3 >= t->size * 2)
+    if (t->count * 4 >= t->size * 3)
         table_grow(t);
     size_t at = table_find(t, key);
-    *is_new = (t->key[at].low | t->key[at].high) == 0;
+    *is_new = t->key[at] == 0;
     if (*is_new) {
         t->key[at] = key;
         t->count++;
@@ -81,115 +105,81 @@ uint32_t *table_at(struct table *t, struct print key, bool *is_new)
     return &t->value[at];
 }
 
-static void heap_add(struct heap *h, const void *data, size_t length)
+static const uint8_t *shelf_get(const struct shelf *s, uint32_t id, size_t *length)
 {
-    h->data = grown(h->data, &h->size, h->count + length, 1);
-    memcpy(h->data + h->count, data, length);
-    h->count += length;
+    *length = s->at[id + 1] - s->at[id];
+    return s->data + s->at[id];
 }
 
-/* Runs of bytes that differ from the base: offset, length, bytes; a length of 0
- * ends it. A gap of a few equal bytes is cheaper inside a run. */
-static void image_pack(unsigned index, const uint8_t *a, size_t length)
+/* The number of what may be there already. Two that differ may have one print: then
+ * the next print is tried. */
+static uint32_t shelf_put(struct shelf *s, const void *data, size_t length)
 {
-    const uint8_t *b = base[index];
-    uint8_t first = (uint8_t)index;
-    uint16_t head[2] = {0, 0};
-    static_assert(IMAGE_MAX < UINT16_MAX, "offsets of 16 bits");
-    heap_add(&host_data, &first, 1);
-    size_t at = 0;
-    while (at < length) {
-        if (at + 8 <= length && memcmp(a + at, b + at, 8) == 0) {
-            at += 8;
-            continue;
-        }
-        if (a[at] == b[at]) {
-            at++;
-            continue;
-        }
-        size_t end = at + 1;
-        for (size_t i = end; i < length && i < end + GAP; i++)
-            if (a[i] != b[i])
-                end = i + 1;
-        head[0] = (uint16_t)at;
-        head[1] = (uint16_t)(end - at);
-        heap_add(&host_data, head, sizeof head);
-        heap_add(&host_data, a + at, end - at);
-        at = end;
+    uint64_t print = print_bytes(data, length);
+    bool is_new;
+    uint32_t *id = table_at(&s->table, print, &is_new);
+    for (unsigned tries = 0; !is_new; tries++) {
+        size_t there;
+        const uint8_t *p = shelf_get(s, *id, &there);
+        if (there == length && memcmp(p, data, length) == 0)
+            return *id;
+        assert(tries < TRIES_MAX);
+        print = mix(print + 1) | 1;
+        id = table_at(&s->table, print, &is_new);
     }
-    head[1] = 0;
-    heap_add(&host_data, head, sizeof head);
-}
-
-void store_host_get(uint32_t id, struct host *out)
-{
-    static uint8_t image[IMAGE_MAX];
-    const uint8_t *p = host_data.data + host_at.at[id];
-    memcpy(image, base[*p++], image_bytes);
-    for (;;) {
-        uint16_t head[2];
-        memcpy(head, p, sizeof head);
-        p += sizeof head;
-        if (head[1] == 0)
-            break;
-        memcpy(image + head[0], p, head[1]);
-        p += head[1];
-    }
-    host_from_image(out, image);
+    assert(s->count < UINT32_MAX);
+    *id = (uint32_t)s->count;
+    s->at = grown(s->at, &s->size, s->count + 2, sizeof s->at[0]);
+    s->data = grown(s->data, &s->room, s->bytes + length, 1);
+    memcpy(s->data + s->bytes, data, length);
+    s->at[s->count++] = s->bytes;
+    s->bytes += length;
+    s->at[s->count] = s->bytes;
+    return *id;
 }
 
 uint32_t store_host(const struct host *h)
 {
-    bool is_new;
-    uint32_t *id = table_at(&hosts, host_print(h), &is_new);
-    if (!is_new)
-        return *id;
-    *id = (uint32_t)host_at.count;
-    static uint8_t image[IMAGE_MAX];
-    image_bytes = host_image(h, image);
-    if (!based[h->index])
-        memcpy(base[h->index], image, image_bytes);
-    based[h->index] = true;
-    host_at.at = grown(host_at.at, &host_at.size, host_at.count + 1, sizeof host_at.at[0]);
-    host_at.at[host_at.count++] = host_data.count;
-    image_pack(h->index, image, image_bytes);
-    return *id;
+    static struct host normal;
+    uint32_t id[PARTS];
+    for (size_t i = 0; i < PARTS; i++) {
+        struct part p = host_part(i);
+        memcpy((uint8_t *)&normal + p.from, (const uint8_t *)h + p.from, p.to - p.from);
+    }
+    host_normal(&normal);
+    for (size_t i = 0; i < PARTS; i++) {
+        struct part p = host_part(i);
+        id[i] = shelf_put(&parts, (const uint8_t *)&normal + p.from, p.to - p.from);
+    }
+    return shelf_put(&hosts, id, sizeof id);
 }
 
+void store_host_get(uint32_t host, struct host *out)
+{
+    size_t length;
+    uint32_t id[PARTS];
+    memcpy(id, shelf_get(&hosts, host, &length), sizeof id);
+    for (size_t i = 0; i < PARTS; i++) {
+        struct part p = host_part(i);
+        memcpy((uint8_t *)out + p.from, shelf_get(&parts, id[i], &length), p.to - p.from);
+    }
+}
+
+/* Bundle 0 is the empty one. */
 uint32_t store_bundle(const struct host_output *o)
 {
-    struct print p = {o->count, 1};
-    bool is_new;
     if (o->count == 0)
         return STORE_NONE;
-    for (size_t i = 0; i < o->count; i++) {
-        struct print one = print_bytes(&o->message[i], sizeof o->message[i]);
-        p.low = (p.low ^ one.low) * 0x9e3779b97f4a7c15;
-        p.high = (p.high + one.high) * 0xc2b2ae3d27d4eb4f;
-    }
-    uint32_t *id = table_at(&bundles, p, &is_new);
-    if (!is_new)
-        return *id;
-    if (bundle_at.count == 0)
-        bundle_at.count = 1; /* 0 is the empty one */
-    *id = (uint32_t)bundle_at.count;
-    bundle_at.at =
-        grown(bundle_at.at, &bundle_at.size, bundle_at.count + 1, sizeof bundle_at.at[0]);
-    bundle_at.at[bundle_at.count++] = message_data.count;
-    uint64_t count = o->count;
-    heap_add(&message_data, &count, sizeof count);
-    heap_add(&message_data, o->message, o->count * sizeof o->message[0]);
-    return *id;
+    return shelf_put(&bundles, o->message, o->count * sizeof o->message[0]) + 1;
 }
 
 struct bundle store_bundle_get(uint32_t id)
 {
-    uint64_t count = 0;
+    size_t length;
     if (id == STORE_NONE)
         return (struct bundle){0, NULL};
-    const uint8_t *p = message_data.data + bundle_at.at[id];
-    memcpy(&count, p, sizeof count);
-    return (struct bundle){count, (const struct message *)(const void *)(p + sizeof count)};
+    const void *p = shelf_get(&bundles, id - 1, &length);
+    return (struct bundle){length / sizeof(struct message), p};
 }
 
 static struct step_result step_run(uint32_t id, enum host_op op, const struct arrival *arrival,
@@ -212,7 +202,7 @@ static struct step_result step_run(uint32_t id, enum host_op op, const struct ar
     for (unsigned b = 0; b < BUCKETS; b++)
         if (host_lets_in(&h, b, 0))
             r.lets_in |= (uint8_t)(1u << b);
-    for (unsigned ahead = 0; ahead <= LEASE_STEPS && r.lets_in != 0; ahead++)
+    for (unsigned ahead = 0; ahead <= pace.lease && r.lets_in != 0; ahead++)
         for (unsigned b = 0; b < BUCKETS; b++)
             if (host_lets_in(&h, b, ahead))
                 r.lease = (uint8_t)(ahead + 1);
@@ -241,25 +231,16 @@ struct step_result store_step(uint32_t host, enum host_op op, const struct arriv
 
 struct store_figures store_figures(void)
 {
-    return (struct store_figures){hosts.count, bundles.count, steps.count, host_data.count,
-                                  lookups};
-}
-
-static void table_free(struct table *t)
-{
-    free(t->key);
-    free(t->value);
-    memset(t, 0, sizeof *t);
-}
-
-void store_free(void)
-{
-    table_free(&hosts);
-    table_free(&bundles);
-    table_free(&steps);
-    free(host_data.data);
-    free(message_data.data);
-    free(host_at.at);
-    free(bundle_at.at);
-    free(results.item);
+    return (struct store_figures){
+        .hosts = hosts.count,
+        .parts = parts.count,
+        .bundles = bundles.count,
+        .steps = steps.count,
+        .bytes = parts.bytes + hosts.bytes + bundles.bytes +
+                 (parts.size + hosts.size + bundles.size) * sizeof(size_t) +
+                 (parts.table.size + hosts.table.size + bundles.table.size + steps.size) *
+                     (sizeof(uint64_t) + sizeof(uint32_t)) +
+                 results.size * sizeof results.item[0],
+        .lookups = lookups,
+    };
 }

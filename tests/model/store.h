@@ -13,13 +13,16 @@ enum { STORE_NONE = 0 }; /* of bundles: the empty one */
 /* A table from prints to numbers. */
 struct table {
     size_t size, count;
-    struct print *key;
+    uint64_t *key;
     uint32_t *value;
 };
 
+/* A hash; never 0. */
+uint64_t print_bytes(const void *data, size_t length);
+
 /* The place of the value of `key`; *is_new: it has just been made, and is 0. The
  * place is good until the next call. */
-uint32_t *table_at(struct table *t, struct print key, bool *is_new);
+uint32_t *table_at(struct table *t, uint64_t key, bool *is_new);
 
 /* The number of a host that does the same from here on. */
 uint32_t store_host(const struct host *h);
@@ -49,11 +52,10 @@ struct step_result store_step(uint32_t host, enum host_op op, const struct arriv
                               size_t arrivals);
 
 struct store_figures {
-    size_t hosts, bundles, steps, host_bytes;
+    size_t hosts, parts, bundles, steps;
+    size_t bytes; /* of memory */
     uint64_t lookups;
 };
 struct store_figures store_figures(void);
-
-void store_free(void);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PATTERNS_MAX = 24, OPS_MAX = 8 };
+enum { PATTERNS_MAX = 24, OPS_MAX = 12 };
 
 unsigned link_bit(unsigned from, unsigned to)
 {
@@ -75,6 +75,10 @@ static size_t ops_list(const struct state *s, unsigned kinds, struct choice op[O
         {MODE_DOWN, 0, HOST_START},
         {MODE_RUNS, FAULT_PAUSE, HOST_PASS},
         {MODE_RUNS, FAULT_KILL, HOST_KILL},
+        {MODE_RUNS, FAULT_KILL, HOST_CRASH},
+        {MODE_DOWN, FAULT_MEMORY, HOST_START_BLANK},
+        {MODE_RUNS, FAULT_COMMIT, HOST_REFUSED},
+        {MODE_RUNS, FAULT_CLOCK, HOST_FROZEN},
         {MODE_RUNS, FAULT_FORGET, HOST_FORGET},
         {MODE_RUNS, FAULT_FORGET, HOST_FORGET_2},
         {MODE_RUNS, FAULT_SICK, HOST_SICK},
@@ -90,19 +94,29 @@ static size_t ops_list(const struct state *s, unsigned kinds, struct choice op[O
     return count;
 }
 
+static bool speaks(enum host_op op)
+{
+    return op != HOST_PASS && op != HOST_KILL && op != HOST_CRASH && op != HOST_FROZEN;
+}
+
+static bool listens(enum host_op op)
+{
+    return speaks(op) && op != HOST_START && op != HOST_START_BLANK;
+}
+
 /* The fates of what the host may send: each fault costs one. */
 static size_t fates_add(const struct state *s, unsigned kinds, struct choice c,
                         struct choice choice[CHOICES_MAX], size_t count)
 {
+    static const unsigned kind_of[FATE_MAX] = {0, FAULT_DELAY, FAULT_TWICE, FAULT_LOSS};
     unsigned to[2] = {s->turn == 0, s->turn == 2 ? 1 : 2};
-    bool sends = c.op != HOST_PASS && c.op != HOST_KILL;
     for (unsigned first = 0; first < FATE_MAX; first++) {
         for (unsigned second = 0; second < FATE_MAX; second++) {
             unsigned fate[2] = {first, second}, cost = c.cost;
             bool possible = true;
             for (unsigned i = 0; i < 2; i++) {
-                unsigned kind = fate[i] == FATE_LOST ? FAULT_LOSS : FAULT_DELAY;
-                bool open = sends && carries(c.links, s->turn, to[i]) && (kinds & kind) != 0;
+                bool open = speaks((enum host_op)c.op) && carries(c.links, s->turn, to[i]) &&
+                            (kinds & kind_of[fate[i]]) != 0;
                 possible = possible && (fate[i] == FATE_NEXT || open);
                 cost += fate[i] != FATE_NEXT;
             }
@@ -118,12 +132,22 @@ static size_t fates_add(const struct state *s, unsigned kinds, struct choice c,
     return count;
 }
 
+unsigned state_held(const struct state *s, unsigned to)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < s->flights; i++)
+        count += s->flight[i].to == to && s->flight[i].held;
+    return count;
+}
+
 size_t state_choices(const struct state *s, unsigned kinds, struct choice choice[CHOICES_MAX])
 {
     uint8_t links[PATTERNS_MAX] = {s->links};
     struct choice op[OPS_MAX];
     size_t count = 0, patterns = 1, ops = ops_list(s, kinds, op);
     bool may_cut = (kinds & (FAULT_CUT | FAULT_LINK)) != 0 && s->faults > 0;
+    unsigned held = state_held(s, s->turn);
+    assert(held <= HELD_MAX);
     if (s->turn == 0 && may_cut)
         patterns = patterns_add(kinds, links, patterns);
     else if (s->turn == 0 && s->links != LINKS_ALL)
@@ -133,22 +157,27 @@ size_t state_choices(const struct state *s, unsigned kinds, struct choice choice
             continue;
         bool fault = links[p] != s->links && links[p] != LINKS_ALL; /* to heal is free */
         for (size_t i = 0; i < ops; i++) {
+            unsigned releases = listens((enum host_op)op[i].op) ? 1u << held : 1;
             struct choice c = op[i];
             c.links = links[p];
             c.cost = (uint8_t)(c.cost + fault);
-            count = fates_add(s, kinds, c, choice, count);
+            for (unsigned release = 0; release < releases; release++) {
+                c.release = (uint8_t)release;
+                count = fates_add(s, kinds, c, choice, count);
+            }
         }
     }
     return count;
 }
 
-/* Takes out what is due to the host, oldest first; the rest comes nearer. */
-static size_t flights_land(struct state *s, unsigned to, struct arrival arrival[INPUTS_MAX])
+/* Takes out what has come to the host, oldest first; the rest grows older. */
+static size_t flights_land(struct state *s, unsigned to, unsigned release,
+                           struct arrival arrival[INPUTS_MAX])
 {
-    size_t kept = 0, landed = 0;
+    size_t kept = 0, landed = 0, held = 0;
     for (size_t i = 0; i < s->flights; i++) {
         struct flight *f = &s->flight[i];
-        if (f->to == to && f->due == 0) {
+        if (f->to == to && (!f->held || (release >> held++ & 1) != 0)) {
             size_t at = landed++;
             assert(landed <= INPUTS_MAX);
             for (; at > 0 && arrival[at - 1].age < f->age; at--)
@@ -156,26 +185,23 @@ static size_t flights_land(struct state *s, unsigned to, struct arrival arrival[
             arrival[at] = (struct arrival){f->bundle, f->age};
             continue;
         }
-        if (f->to == to) {
-            f->due--;
+        if (f->to == to && f->age < pace_old())
             f->age++;
-        }
         s->flight[kept++] = *f;
     }
     s->flights = (uint8_t)kept;
     return landed;
 }
 
-/* What is due waits in the socket, as long as there is room: first come, first kept. */
+/* What has come waits in the socket, as long as there is room: first come, first kept. */
 static void flights_wait(struct state *s, unsigned to)
 {
     size_t kept = 0, waiting = 0;
-    for (unsigned late = 0; late < 2; late++)
-        for (size_t i = 0; i < s->flights; i++)
-            waiting += late == 0 && s->flight[i].to == to && s->flight[i].due == 0;
+    for (size_t i = 0; i < s->flights; i++)
+        waiting += s->flight[i].to == to && !s->flight[i].held;
     for (size_t i = s->flights; i-- > 0;) {
         struct flight *f = &s->flight[i];
-        bool fresh = f->to == to && f->due == 0 && f->age <= 1;
+        bool fresh = f->to == to && !f->held && f->age <= 1;
         if (fresh && waiting > WAITING_MAX) {
             waiting--;
             f->bundle = STORE_NONE;
@@ -185,10 +211,8 @@ static void flights_wait(struct state *s, unsigned to)
         struct flight f = s->flight[i];
         if (f.bundle == STORE_NONE)
             continue;
-        if (f.to == to) {
-            f.due = (uint8_t)(f.due > 0 ? f.due - 1 : 0);
-            f.age = (uint8_t)(f.age < OLD_STEPS ? f.age + 1 : OLD_STEPS);
-        }
+        if (f.to == to && f.age < pace_old())
+            f.age++;
         s->flight[kept++] = f;
     }
     s->flights = (uint8_t)kept;
@@ -202,13 +226,14 @@ static bool flight_before(const struct flight *a, const struct flight *b)
         return a->age > b->age;
     if (a->from != b->from)
         return a->from < b->from;
-    return a->due < b->due;
+    if (a->held != b->held)
+        return a->held < b->held;
+    return a->bundle < b->bundle;
 }
 
-static void flight_add(struct state *s, uint32_t bundle, unsigned to, enum fate fate)
+static void flight_add(struct state *s, uint32_t bundle, unsigned to, bool held)
 {
-    struct flight f = {.bundle = bundle, .to = (uint8_t)to, .from = s->turn};
-    f.due = (uint8_t)(fate - FATE_NEXT);
+    struct flight f = {.bundle = bundle, .to = (uint8_t)to, .from = s->turn, .held = held};
     f.age = to < s->turn;
     assert(s->flights < FLIGHTS_MAX);
     size_t at = s->flights++;
@@ -224,8 +249,12 @@ static void sends(struct state *s, uint32_t bundle, const struct choice *c)
         if (to == s->turn)
             continue;
         enum fate fate = (enum fate)c->fate[other++];
-        if (bundle != STORE_NONE && fate != FATE_LOST && carries(s->links, s->turn, to))
-            flight_add(s, bundle, to, fate);
+        if (bundle == STORE_NONE || !carries(s->links, s->turn, to))
+            continue;
+        if (fate == FATE_HELD || fate == FATE_TWICE)
+            flight_add(s, bundle, to, true);
+        if (fate == FATE_NEXT || fate == FATE_TWICE)
+            flight_add(s, bundle, to, false);
     }
 }
 
@@ -234,26 +263,32 @@ uint32_t state_apply(struct state *s, const struct choice *c, struct arrival arr
 {
     enum host_op op = (enum host_op)c->op;
     unsigned i = s->turn;
+    uint32_t bundle = STORE_NONE;
     s->links = c->links;
     s->faults = (uint8_t)(s->faults - c->cost);
     *arrivals = 0;
     if (op == HOST_PASS && s->mode[i] != MODE_DOWN) {
         s->mode[i] = MODE_PAUSED;
         flights_wait(s, i);
-    } else {
-        *arrivals = flights_land(s, i, arrival);
-        s->mode[i] = op == HOST_KILL || op == HOST_PASS ? MODE_DOWN : MODE_RUNS;
-        if (op == HOST_KILL || op == HOST_PASS || op == HOST_START)
-            *arrivals = 0; /* nobody listened */
+    } else if (op != HOST_FROZEN) {
+        bool down = op == HOST_KILL || op == HOST_PASS || op == HOST_CRASH;
+        *arrivals = flights_land(s, i, c->release, arrival);
+        s->mode[i] = down ? MODE_DOWN : MODE_RUNS;
+        if (!listens(op) && op != HOST_CRASH)
+            *arrivals = 0;
     }
-    struct step_result r = store_step(s->host[i], op, arrival, *arrivals);
-    s->host[i] = r.host;
-    s->lets_in[i] = r.lets_in;
-    s->lease[i] = r.lease;
-    sends(s, r.bundle, c);
+    if (op != HOST_FROZEN) {
+        struct step_result r = store_step(s->host[i], op, arrival, *arrivals);
+        s->host[i] = r.host;
+        s->lets_in[i] = r.lets_in;
+        s->lease[i] = r.lease;
+        bundle = r.bundle;
+    }
+    if (speaks(op))
+        sends(s, bundle, c);
     s->turn = (uint8_t)((i + 1) % HOSTS);
     memset(&s->flight[s->flights], 0, (FLIGHTS_MAX - s->flights) * sizeof s->flight[0]);
-    return r.bundle;
+    return bundle;
 }
 
 unsigned state_doubles(const struct state *s)
@@ -269,7 +304,7 @@ unsigned state_doubles(const struct state *s)
     return twice;
 }
 
-struct print state_print(const struct state *s)
+uint64_t state_print(const struct state *s)
 {
     struct state copy = *s;
     copy.faults = 0;
@@ -278,7 +313,7 @@ struct print state_print(const struct state *s)
 
 void state_describe(const struct state *s, const struct choice *c, char *out, size_t size)
 {
-    static const char *const fates[FATE_MAX] = {"", " a step late", " two steps late", " lost"};
+    static const char *const fates[FATE_MAX] = {"", " held back", " to come again", " lost"};
     static struct host h;
     char text[256];
     unsigned i = (unsigned)(s->turn + HOSTS - 1) % HOSTS;
@@ -289,6 +324,8 @@ void state_describe(const struct state *s, const struct choice *c, char *out, si
         if (c->fate[k] != FATE_NEXT)
             at += snprintf(out + at, size - (size_t)at, " what it sends to %c is%s;",
                            "bcacab"[i * 2 + k], fates[c->fate[k]]);
+    if (c->release != 0)
+        at += snprintf(out + at, size - (size_t)at, " takes what was held back (%u);", c->release);
     for (unsigned from = 0; from < HOSTS && s->links != LINKS_ALL; from++)
         for (unsigned to = 0; to < HOSTS; to++)
             if (from != to && !carries(s->links, from, to))
