@@ -18,6 +18,9 @@ enum {
 
 enum vip_mode { VIP_SHARED, VIP_INTERFACE, VIP_MODE_MAX };
 enum vip_select { SELECT_MASK, SELECT_HASH, SELECT_MAX };
+/* What of a client stays together on one node: its address, all of its /24 or
+ * /64, or each address and port. */
+enum vip_affinity { AFFINITY_ADDRESS, AFFINITY_NETWORK, AFFINITY_FLOW, AFFINITY_MAX };
 enum vip_orphans { ORPHANS_RESET, ORPHANS_DROP, ORPHANS_MAX };
 
 /* One virtual address. */
@@ -28,6 +31,7 @@ struct vip_config {
     enum vip_mode mode;
     struct mac mac; /* the shared MAC; "auto" resolved */
     enum vip_select select;
+    enum vip_affinity affinity;
     bool mask_source_mac;
     bool early_drop;
     enum vip_orphans orphans;

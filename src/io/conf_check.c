@@ -91,15 +91,27 @@ static void vip_pair_check(struct conf_file *f, const struct config *c, size_t i
     }
 }
 
+/* A mask of ports needs a second map, for what has none. */
+static void elements_check(struct conf_file *f, const struct config *c)
+{
+    size_t maps = c->vips;
+
+    for (size_t i = 0; i < c->vips; i++)
+        maps += c->vip[i].select == SELECT_MASK && c->vip[i].affinity == AFFINITY_FLOW;
+    if (maps * c->buckets > VIP_BUCKETS_MAX)
+        conf_complain(f, "cluster.buckets",
+                      "%u buckets for each of %zu virtual addresses%s are more than %d: the kernel "
+                      "could not change them within a lease; take fewer buckets",
+                      (unsigned)c->buckets, c->vips,
+                      maps > c->vips ? ", twice for select \"mask\" with affinity \"flow\"," : "",
+                      VIP_BUCKETS_MAX);
+}
+
 static void vips_check(struct conf_file *f, const struct config *c)
 {
     char label[CONF_LABEL_BYTES];
 
-    if (c->vips * c->buckets > VIP_BUCKETS_MAX)
-        conf_complain(f, "cluster.buckets",
-                      "%u buckets for each of %zu virtual addresses are more than %d: the kernel "
-                      "could not change them within a lease; take fewer buckets",
-                      (unsigned)c->buckets, c->vips, VIP_BUCKETS_MAX);
+    elements_check(f, c);
     for (size_t i = 0; i < c->vips; i++) {
         for (size_t j = 0; j < i; j++)
             vip_pair_check(f, c, i, j);

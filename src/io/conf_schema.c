@@ -20,8 +20,8 @@ static const struct conf_word mode_words[] = {
 static const struct conf_word select_words[] = {{"mask", false}, {"hash", false}, {NULL, false}};
 static const struct conf_word affinity_words[] = {
     {"address", false},
-    {"network", true},
-    {"flow", true},
+    {"network", false},
+    {"flow", false},
     {NULL, false},
 };
 static const struct conf_word orphans_words[] = {{"reset", false}, {"drop", false}, {NULL, false}};
@@ -29,6 +29,8 @@ static const struct conf_word orphans_words[] = {{"reset", false}, {"drop", fals
 static_assert(QUORUM_NONE == 0 && QUORUM_MAJORITY == 1, "quorum_words");
 static_assert(VIP_SHARED == 0 && VIP_INTERFACE == 1, "mode_words");
 static_assert(SELECT_MASK == 0 && SELECT_HASH == 1, "select_words");
+static_assert(AFFINITY_ADDRESS == 0 && AFFINITY_NETWORK == 1 && AFFINITY_FLOW == 2,
+              "affinity_words");
 static_assert(ORPHANS_RESET == 0 && ORPHANS_DROP == 1, "orphans_words");
 static_assert(sizeof(enum vip_mode) == sizeof(unsigned), "word_set");
 
@@ -95,7 +97,7 @@ const struct conf_key conf_keys[] = {
     {"vips[].mac", T(mac), OPT, V(mac), 0, 0, "auto", NULL, NULL},
     {"vips[].mask_source_mac", T(truth), OPT, V(mask_source_mac), 0, 0, "true", NULL, NULL},
     {"vips[].select", T(word), OPT, V(select), 0, 0, "mask", NULL, select_words},
-    {"vips[].affinity", T(word), OPT, NOWHERE, 0, 0, "address", NULL, affinity_words},
+    {"vips[].affinity", T(word), OPT, V(affinity), 0, 0, "address", NULL, affinity_words},
     {"vips[].early_drop", T(truth), OPT, V(early_drop), 0, 0, "true", NULL, NULL},
     {"vips[].orphans", T(word), OPT, V(orphans), 0, 0, "reset", NULL, orphans_words},
     {"vips[].orphan_after", T(duration), OPT, V(orphan_after), 0, 10 * M, "1s", NULL, NULL},

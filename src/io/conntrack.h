@@ -35,7 +35,4 @@ int conntrack_start(struct conntrack *c, const struct config *config);
  * under way; -errno: it has failed and ended. */
 int conntrack_step(struct conntrack *c, struct conntrack_counts *out);
 
-/* The bucket of a client's address, as the kernel computes it. */
-unsigned bucket_of(enum vip_select select, uint16_t buckets, const struct address *client);
-
 #endif

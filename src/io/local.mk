@@ -47,16 +47,19 @@ libio_a_SOURCES = \
 	%D%/nft.h \
 	%D%/nft_batch.c \
 	%D%/nft_batch.h \
-	%D%/nft_bucket.h \
 	%D%/nft_elem.c \
 	%D%/nft_elem.h \
 	%D%/nft_expr.c \
 	%D%/nft_expr.h \
 	%D%/nft_install.c \
 	%D%/nft_install.h \
+	%D%/nft_key.c \
+	%D%/nft_key.h \
 	%D%/nft_print.c \
 	%D%/nft_rule.c \
+	%D%/nft_rule_bucket.c \
 	%D%/nft_rule.h \
+	%D%/nft_rule_words.h \
 	%D%/nft_tables.c \
 	%D%/nft_tables.h \
 	%D%/nft_tables_l2.c \
@@ -71,6 +74,8 @@ libio_a_SOURCES = \
 	%D%/rtnl_address.c \
 	%D%/rtnl_impl.h \
 	%D%/rtnl_keep.c \
+	%D%/selection.c \
+	%D%/selection.h \
 	%D%/state.c \
 	%D%/state.h \
 	%D%/udp.c \

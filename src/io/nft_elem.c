@@ -20,7 +20,6 @@
 #include <string.h>
 
 #include "nft_batch.h"
-#include "nft_bucket.h"
 
 /* A nest's length has 16 bits; no element takes 256 bytes. */
 enum { LIST_BYTES_MAX = 0xffff - 256 };
@@ -142,19 +141,19 @@ static bool same_target(const struct mac *a, const struct mac *b)
 }
 
 static size_t change_class(struct nft_batch *b, const struct nft_layout *l, size_t vip,
-                           const struct plan *was, const struct plan *is)
+                           enum nft_key by, const struct plan *was, const struct plan *is)
 {
     const struct vip_config *v = &l->vip[vip];
     char set[NFT_NAME_BYTES], chain[NFT_WAY_MAX][NFT_NAME_BYTES];
     struct list gone = {.batch = b, .type = NFT_MSG_DELSETELEM, .set = set};
     struct list come = {.batch = b, .type = NFT_MSG_NEWSETELEM, .set = set};
 
-    nft_name(set, vip, "class");
+    nft_name(set, vip, nft_key_class_noun(by));
     for (enum nft_way way = NFT_WAY_OWN; way < NFT_WAY_MAX; way++)
         nft_elem_chain(chain[way], vip, way);
     for (unsigned i = 0; was != NULL && i < l->buckets; i++) {
         enum nft_way old = nft_elem_way(v, was, i);
-        struct nft_bucket_key key = nft_bucket_key(v, i);
+        struct nft_key_bytes key = nft_key_bytes(v, by, i);
 
         if (old != NFT_WAY_NONE && old != nft_elem_way(v, is, i))
             list_close(&gone, list_open(&gone, key.byte, key.length));
@@ -162,7 +161,7 @@ static size_t change_class(struct nft_batch *b, const struct nft_layout *l, size
     list_flush(&gone);
     for (unsigned i = 0; i < l->buckets; i++) {
         enum nft_way new = nft_elem_way(v, is, i);
-        struct nft_bucket_key key = nft_bucket_key(v, i);
+        struct nft_key_bytes key = nft_key_bytes(v, by, i);
         struct nlattr *element;
 
         if (new == NFT_WAY_NONE || (was != NULL && nft_elem_way(v, was, i) == new))
@@ -176,7 +175,7 @@ static size_t change_class(struct nft_batch *b, const struct nft_layout *l, size
 }
 
 static size_t change_forward(struct nft_batch *b, const struct nft_layout *l, size_t vip,
-                             const struct plan *was, const struct plan *is)
+                             enum nft_key by, const struct plan *was, const struct plan *is)
 {
     const struct vip_config *v = &l->vip[vip];
     char set[NFT_NAME_BYTES];
@@ -185,10 +184,10 @@ static size_t change_forward(struct nft_batch *b, const struct nft_layout *l, si
     struct list come = {
         .batch = b, .type = NFT_MSG_NEWSETELEM, .table = NFT_TABLE_NETDEV, .set = set};
 
-    nft_name(set, vip, "fwd");
+    nft_name(set, vip, nft_key_forward_noun(by));
     for (unsigned i = 0; was != NULL && i < l->buckets; i++) {
         const struct mac *old = nft_elem_target(was, i);
-        struct nft_bucket_key key = nft_bucket_key(v, i);
+        struct nft_key_bytes key = nft_key_bytes(v, by, i);
 
         if (old != NULL && !same_target(old, nft_elem_target(is, i)))
             list_close(&gone, list_open(&gone, key.byte, key.length));
@@ -196,7 +195,7 @@ static size_t change_forward(struct nft_batch *b, const struct nft_layout *l, si
     list_flush(&gone);
     for (unsigned i = 0; i < l->buckets; i++) {
         const struct mac *new = nft_elem_target(is, i);
-        struct nft_bucket_key key = nft_bucket_key(v, i);
+        struct nft_key_bytes key = nft_key_bytes(v, by, i);
         struct nlattr *element;
 
         if (new == NULL || (was != NULL && same_target(nft_elem_target(was, i), new)))
@@ -215,8 +214,12 @@ size_t nft_elem_change(struct nft_batch *b, const struct nft_layout *l, const st
     size_t count = 0;
 
     for (size_t vip = 0; vip < l->vips; vip++) {
-        count += change_class(b, l, vip, was, is);
-        count += change_forward(b, l, vip, was, is);
+        for (enum nft_key by = 0; by < NFT_KEY_MAX; by++) {
+            if (!nft_key_used(&l->vip[vip], by) || nft_key_home(&l->vip[vip], by) != by)
+                continue;
+            count += change_class(b, l, vip, by, was, is);
+            count += change_forward(b, l, vip, by, was, is);
+        }
     }
     return count;
 }

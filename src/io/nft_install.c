@@ -17,7 +17,6 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
-#include "nft_bucket.h"
 #include "nft_elem.h"
 
 /* nft's own numbers of its data types and byte orders, kept in a set's user
@@ -26,6 +25,8 @@ enum {
     TYPE_IPV4_ADDR = 7,
     TYPE_IPV6_ADDR = 8,
     TYPE_ETHER_ADDR = 9,
+    TYPE_INET_PROTO = 12,
+    TYPE_INET_SERVICE = 13,
     TYPE_ICMP_TYPE = 14,
     TYPE_INTEGER = 4,
     TYPE_ICMPV6_TYPE = 29,
@@ -155,9 +156,12 @@ static void set_user_data(struct nft_sink *s, struct nftnl_set *set, bool hashed
 
 static void set_describe(struct nft_sink *s, struct nftnl_set *set, const struct nft_set_spec *spec)
 {
+    static const uint32_t form_type[] = {
+        [NFT_FORM_PORT] = TYPE_INET_SERVICE, [NFT_FORM_NUMBER] = TYPE_INTEGER};
     const struct vip_config *v = &s->layout->vip[spec->vip];
     bool map = spec->kind == NFT_SET_CLASS || spec->kind == NFT_SET_FORWARD;
-    bool hashed = map && v->select == SELECT_HASH;
+    enum nft_form form = nft_key_form(v, spec->key);
+    bool hashed = map && form == NFT_FORM_NUMBER;
     uint32_t type = v->address.family == FAMILY_IP4 ? TYPE_IPV4_ADDR : TYPE_IPV6_ADDR;
     uint32_t length = v->address.family == FAMILY_IP4 ? 4 : 16;
     uint32_t flags = map ? NFT_SET_MAP : 0;
@@ -165,11 +169,14 @@ static void set_describe(struct nft_sink *s, struct nftnl_set *set, const struct
     if (spec->kind == NFT_SET_ICMP || spec->kind == NFT_SET_ICMPV6) {
         type = spec->kind == NFT_SET_ICMP ? TYPE_ICMP_TYPE : TYPE_ICMPV6_TYPE;
         length = 1;
+    } else if (spec->kind == NFT_SET_PROTO) {
+        type = TYPE_INET_PROTO;
+        length = 1;
     } else if (spec->kind == NFT_SET_LEASE) {
         flags |= NFT_SET_TIMEOUT;
     } else {
-        type = hashed ? TYPE_INTEGER : type;
-        length = nft_bucket_key_length(v);
+        type = form == NFT_FORM_ADDRESS ? type : form_type[form];
+        length = nft_key_bytes(v, spec->key, 0).length;
         nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, s->layout->buckets);
         nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE,
                           spec->kind == NFT_SET_CLASS ? (uint32_t)TYPE_VERDICT : TYPE_ETHER_ADDR);

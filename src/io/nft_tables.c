@@ -26,6 +26,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "selection.h"
+
 enum {
     MARK_OWN = 0x10000,
     MARK_ADOPT = 0x20000,
@@ -153,11 +155,30 @@ static void tell_linger(struct nft_sink *s, size_t vip)
     nft_tables_end(s, &r);
 }
 
+/* To the class of a packet's bucket. What has ports is looked up by them or not
+ * at all, so that each packet is looked up once. */
+static void tell_bucket(struct nft_sink *s, size_t vip, enum nft_key key)
+{
+    const struct vip_config *v = &s->layout->vip[vip];
+    enum nft_key home = nft_key_home(v, key);
+    char map[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    nft_tables_rule(s, &r);
+    if (v->affinity == AFFINITY_FLOW)
+        nft_rule_l4proto_in(&r, key == NFT_KEY_CLIENT, NFT_SET_PORTS);
+    if (nft_key_form(v, key) != NFT_FORM_PORT)
+        nft_rule_need(&r, NEED_NFPROTO, v->address.family);
+    nft_rule_bucket_vmap(&r, v, key, s->layout->buckets,
+                         nft_name(map, vip, nft_key_class_noun(home)));
+    nft_tables_end(s, &r);
+}
+
 static void tell_early(struct nft_sink *s, size_t vip)
 {
     const struct vip_config *v = &s->layout->vip[vip];
     enum family family = v->address.family;
-    char name[NFT_NAME_BYTES], map[NFT_NAME_BYTES], foreign[NFT_NAME_BYTES];
+    char name[NFT_NAME_BYTES], foreign[NFT_NAME_BYTES];
     struct nft_rule r;
 
     tell_chain(s, nft_name(name, vip, "early"));
@@ -177,10 +198,9 @@ static void tell_early(struct nft_sink *s, size_t vip)
     nft_rule_accept(&r);
     nft_tables_end(s, &r);
 
-    nft_tables_rule(s, &r);
-    nft_rule_need(&r, NEED_NFPROTO, family);
-    nft_rule_bucket_vmap(&r, v, s->layout->buckets, nft_name(map, vip, "class"));
-    nft_tables_end(s, &r);
+    for (enum nft_key key = 0; key < NFT_KEY_MAX; key++)
+        if (nft_key_used(v, key))
+            tell_bucket(s, vip, key);
 
     nft_tables_rule(s, &r);
     nft_rule_count(&r, nft_name(foreign, vip, "foreign"));
@@ -339,18 +359,32 @@ static void tell_counters(struct nft_sink *s, const char *const *nouns, size_t c
             s->counter(s, nft_name(name, vip, nouns[i]));
 }
 
-static void tell_vip_sets(struct nft_sink *s, const char *map, enum nft_set_kind kind)
+static void tell_maps(struct nft_sink *s, size_t vip, enum nft_set_kind kind)
+{
+    const struct vip_config *v = &s->layout->vip[vip];
+    char name[NFT_NAME_BYTES];
+
+    for (enum nft_key key = 0; key < NFT_KEY_MAX; key++) {
+        struct nft_set_spec map = {.kind = kind, .vip = vip, .key = key};
+
+        if (!nft_key_used(v, key) || nft_key_home(v, key) != key)
+            continue;
+        map.name = nft_name(
+            name, vip, kind == NFT_SET_CLASS ? nft_key_class_noun(key) : nft_key_forward_noun(key));
+        s->set(s, &map);
+    }
+}
+
+static void tell_vip_sets(struct nft_sink *s, enum nft_set_kind kind)
 {
     char name[NFT_NAME_BYTES];
 
     for (size_t vip = 0; vip < s->layout->vips; vip++) {
         struct nft_set_spec lease = {.kind = NFT_SET_LEASE, .vip = vip};
-        struct nft_set_spec buckets = {.kind = kind, .vip = vip};
 
         lease.name = nft_name(name, vip, "lease");
         s->set(s, &lease);
-        buckets.name = nft_name(name, vip, map);
-        s->set(s, &buckets);
+        tell_maps(s, vip, kind);
     }
 }
 
@@ -362,13 +396,25 @@ static void tell_icmp_sets(struct nft_sink *s)
     static const uint8_t nd[] = {ND_ROUTER_SOLICIT, ND_ROUTER_ADVERT, ND_NEIGHBOR_SOLICIT,
                                  ND_NEIGHBOR_ADVERT, ND_REDIRECT};
     static const struct nft_set_spec sets[] = {
-        {NFT_SET_ICMP, "icmp_error", 0, error4, sizeof error4},
-        {NFT_SET_ICMPV6, "icmpv6_error", 0, error6, sizeof error6},
-        {NFT_SET_ICMPV6, "icmpv6_nd", 0, nd, sizeof nd},
+        {NFT_SET_ICMP, "icmp_error", 0, error4, sizeof error4, 0},
+        {NFT_SET_ICMPV6, "icmpv6_error", 0, error6, sizeof error6, 0},
+        {NFT_SET_ICMPV6, "icmpv6_nd", 0, nd, sizeof nd, 0},
     };
 
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         s->set(s, &sets[i]);
+}
+
+static void tell_ports_set(struct nft_sink *s)
+{
+    static const struct nft_set_spec ports = {
+        NFT_SET_PROTO, NFT_SET_PORTS, 0, selection_port_protocols, SELECTION_PORT_PROTOCOLS, 0};
+    bool flow = false;
+
+    for (size_t vip = 0; vip < s->layout->vips; vip++)
+        flow = flow || s->layout->vip[vip].affinity == AFFINITY_FLOW;
+    if (flow)
+        s->set(s, &ports);
 }
 
 void nft_tables_tell(const struct nft_layout *l, struct nft_sink *s)
@@ -381,7 +427,8 @@ void nft_tables_tell(const struct nft_layout *l, struct nft_sink *s)
     s->table(s, NFT_TABLE_INET);
     tell_counters(s, counters, sizeof counters / sizeof *counters);
     tell_icmp_sets(s);
-    tell_vip_sets(s, "class", NFT_SET_CLASS);
+    tell_ports_set(s);
+    tell_vip_sets(s, NFT_SET_CLASS);
     for (size_t vip = 0; vip < l->vips; vip++) {
         tell_linger(s, vip);
         tell_claim(s, vip, "own", MARK_OWN);
@@ -394,6 +441,7 @@ void nft_tables_tell(const struct nft_layout *l, struct nft_sink *s)
     s->now_table = NFT_TABLE_NETDEV;
     s->table(s, NFT_TABLE_NETDEV);
     tell_counters(s, counters_l2, sizeof counters_l2 / sizeof *counters_l2);
-    tell_vip_sets(s, "fwd", NFT_SET_FORWARD);
+    tell_ports_set(s);
+    tell_vip_sets(s, NFT_SET_FORWARD);
     nft_tables_tell_l2(l, s);
 }

@@ -7,6 +7,7 @@
 
 #include "ipclusterd/config.h"
 #include "nft.h"
+#include "nft_key.h"
 #include "nft_rule.h"
 
 /* Of the configuration, what the tables are made of. */
@@ -36,6 +37,7 @@ enum nft_set_kind {
     NFT_SET_ICMP,    /* ICMP types, the elements are in `types` */
     NFT_SET_ICMPV6,  /* ICMPv6 types, likewise */
     NFT_SET_LEASE,   /* the VIP, while its lease runs */
+    NFT_SET_PROTO,   /* IP protocols, likewise */
     NFT_SET_CLASS,   /* bucket -> chain */
     NFT_SET_FORWARD, /* bucket -> MAC */
 };
@@ -44,8 +46,9 @@ struct nft_set_spec {
     enum nft_set_kind kind;
     const char *name;
     size_t vip;           /* LEASE, CLASS, FORWARD */
-    const uint8_t *types; /* ICMP, ICMPV6 */
+    const uint8_t *types; /* ICMP, ICMPV6, PROTO */
     size_t types_count;
+    enum nft_key key; /* CLASS, FORWARD */
 };
 
 struct nft_sink {
@@ -66,6 +69,9 @@ void nft_tables_tell(const struct nft_layout *l, struct nft_sink *s);
 
 /* In nft_tables_l2.c: the chains of table netdev. */
 void nft_tables_tell_l2(const struct nft_layout *l, struct nft_sink *s);
+
+/* Protocols that have ports, in both tables, if a VIP's affinity is "flow". */
+#define NFT_SET_PORTS "has_ports"
 
 /* For both: starts and ends a rule of the chain told last. */
 void nft_tables_rule(struct nft_sink *s, struct nft_rule *r);

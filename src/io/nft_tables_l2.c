@@ -15,7 +15,9 @@
  * the shared MAC are forwarded, to the owner's own MAC, so that none can travel
  * in a circle. Map lookup comes before any change; a bucket that is not in the
  * map leaves the rule there, untouched and uncounted. No rule matches ports or
- * flags in later fragments: the kernel has no transport header for those.
+ * flags in later fragments: the kernel has no transport header for those, and
+ * has not put the pieces together yet. Where the port decides, pieces are not
+ * forwarded at all: the first alone would be of no use to anybody.
  */
 #include "nft_tables.h"
 
@@ -82,7 +84,41 @@ static void tell_host(struct nft_sink *s, size_t vip)
     nft_tables_end(s, &r);
 }
 
-enum forwarded { FORWARD_SYN, FORWARD_ECHO, FORWARD_OTHER, FORWARD_MAX };
+enum forwarded { FORWARD_SYN, FORWARD_ECHO, FORWARD_OTHER, FORWARD_PORTLESS, FORWARD_MAX };
+
+/* OTHER than TCP and ICMP; under affinity "flow" it has ports, and PORTLESS has not. */
+static enum nft_key tell_forwarded(struct nft_rule *r, const struct vip_config *v,
+                                   enum forwarded what)
+{
+    enum family family = v->address.family;
+    bool flow = v->affinity == AFFINITY_FLOW;
+
+    switch (what) {
+    case FORWARD_SYN:
+        nft_rule_tcp_syn(r, true);
+        return NFT_KEY_CLIENT;
+    case FORWARD_ECHO:
+        nft_rule_icmp_type(r, family, family == FAMILY_IP4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
+        return flow ? NFT_KEY_PORTLESS : NFT_KEY_CLIENT;
+    case FORWARD_OTHER:
+        if (flow)
+            nft_rule_whole(r, family);
+        nft_rule_l4proto(r, false, IPPROTO_TCP);
+        if (flow)
+            nft_rule_l4proto_in(r, true, NFT_SET_PORTS);
+        else
+            nft_rule_l4proto(r, false, family == FAMILY_IP4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+        return NFT_KEY_CLIENT;
+    case FORWARD_PORTLESS:
+        nft_rule_l4proto(r, false, family == FAMILY_IP4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+        nft_rule_l4proto_in(r, false, NFT_SET_PORTS);
+        return NFT_KEY_PORTLESS;
+    case FORWARD_MAX:
+        break;
+    }
+    assert(what < FORWARD_MAX);
+    return NFT_KEY_CLIENT;
+}
 
 static void tell_forward(struct nft_sink *s, size_t vip, enum forwarded what)
 {
@@ -90,27 +126,18 @@ static void tell_forward(struct nft_sink *s, size_t vip, enum forwarded what)
     const struct vip_config *v = &l->vip[vip];
     enum family family = v->address.family;
     char lease[NFT_NAME_BYTES], map[NFT_NAME_BYTES], counter[NFT_NAME_BYTES];
+    enum nft_key key;
     struct nft_rule r;
 
+    if (what == FORWARD_PORTLESS && v->affinity != AFFINITY_FLOW)
+        return;
     nft_tables_rule(s, &r);
     nft_rule_ether_daddr(&r, &v->mac);
     nft_rule_need(&r, NEED_ETHERTYPE, family);
     nft_rule_daddr_in(&r, family, nft_name(lease, vip, "lease"));
-    switch (what) {
-    case FORWARD_SYN:
-        nft_rule_tcp_syn(&r, true);
-        break;
-    case FORWARD_ECHO:
-        nft_rule_icmp_type(&r, family, family == FAMILY_IP4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
-        break;
-    case FORWARD_OTHER:
-        nft_rule_l4proto(&r, false, IPPROTO_TCP);
-        nft_rule_l4proto(&r, false, family == FAMILY_IP4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
-        break;
-    case FORWARD_MAX:
-        assert(0);
-    }
-    nft_rule_bucket_ether_daddr(&r, v, l->buckets, nft_name(map, vip, "fwd"));
+    key = tell_forwarded(&r, v, what);
+    nft_rule_bucket_ether_daddr(&r, v, key, l->buckets,
+                                nft_name(map, vip, nft_key_forward_noun(nft_key_home(v, key))));
     nft_rule_count(&r, nft_name(counter, vip, "forwarded"));
     nft_rule_ether_saddr_set(&r, &l->place[vip].own);
     nft_rule_forward(&r, v->interface, l->place[vip].ifindex);

@@ -145,7 +145,8 @@ static void config_check(const struct config *c)
         const struct vip_config *v = &c->vip[i];
         check(v->address.family == FAMILY_IP4 || v->address.family == FAMILY_IP6);
         check(v->prefix <= (v->address.family == FAMILY_IP4 ? 32 : 128));
-        check(v->mode < VIP_MODE_MAX && v->select < SELECT_MAX && v->orphans < ORPHANS_MAX);
+        check(v->mode < VIP_MODE_MAX && v->select < SELECT_MAX && v->affinity < AFFINITY_MAX &&
+              v->orphans < ORPHANS_MAX);
         check(v->interface[0] != '\0' && strlen(v->interface) <= IFNAME_BYTES_MAX);
         check((v->mac.byte[0] & 1) == 0);
     }

@@ -237,6 +237,7 @@ tests_unit_test_conntrack_SOURCES = \
 	src/io/conntrack.c \
 	src/io/log.c \
 	src/io/netlink.c \
+	src/io/selection.c \
 	%D%/netlab.c
 tests_unit_test_conntrack_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
@@ -318,11 +319,14 @@ nft_sources = \
 	src/io/nft_elem.c \
 	src/io/nft_expr.c \
 	src/io/nft_install.c \
+	src/io/nft_key.c \
 	src/io/nft_print.c \
 	src/io/nft_rule.c \
+	src/io/nft_rule_bucket.c \
 	src/io/nft_tables.c \
 	src/io/nft_tables_l2.c \
-	src/io/nft_watch.c
+	src/io/nft_watch.c \
+	src/io/selection.c
 
 unit_tests += %D%/test_nft
 tests_unit_test_nft_SOURCES = \
@@ -356,6 +360,30 @@ tests_unit_test_nft_packets_SOURCES = \
 	%D%/netlab.c \
 	%D%/nft_lab.c
 tests_unit_test_nft_packets_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_nft_flow
+tests_unit_test_nft_flow_SOURCES = \
+	%D%/test_nft_flow.c \
+	$(nft_sources) \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/log.c \
+	src/io/netlink.c \
+	%D%/netlab.c \
+	%D%/nft_lab.c
+tests_unit_test_nft_flow_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_selection
+tests_unit_test_selection_SOURCES = \
+	%D%/test_selection.c \
+	$(nft_sources) \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/log.c \
+	src/io/netlink.c \
+	%D%/netlab.c \
+	%D%/nft_lab.c
+tests_unit_test_selection_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
 # What serves the control socket.
 ctl_sources = \

@@ -70,6 +70,14 @@ void made_open_all(void)
     made_vip_add("192.0.2.101", VIP_INTERFACE, SELECT_HASH);
     made_vip_add("2001:db8::65", VIP_INTERFACE, SELECT_HASH)->early_drop = false;
     made_vip_add("192.0.2.102", VIP_SHARED, SELECT_MASK)->orphans = ORPHANS_DROP;
+    made_vip_add("192.0.2.103", VIP_SHARED, SELECT_MASK)->affinity = AFFINITY_NETWORK;
+    made_vip_add("2001:db8::66", VIP_SHARED, SELECT_MASK)->affinity = AFFINITY_NETWORK;
+    made_vip_add("192.0.2.104", VIP_SHARED, SELECT_HASH)->affinity = AFFINITY_NETWORK;
+    made_vip_add("2001:db8::67", VIP_SHARED, SELECT_HASH)->affinity = AFFINITY_NETWORK;
+    made_vip_add("192.0.2.105", VIP_SHARED, SELECT_MASK)->affinity = AFFINITY_FLOW;
+    made_vip_add("2001:db8::68", VIP_SHARED, SELECT_MASK)->affinity = AFFINITY_FLOW;
+    made_vip_add("192.0.2.106", VIP_SHARED, SELECT_HASH)->affinity = AFFINITY_FLOW;
+    made_vip_add("2001:db8::69", VIP_SHARED, SELECT_HASH)->affinity = AFFINITY_FLOW;
     made_open(256);
 }
 
@@ -141,16 +149,23 @@ static json_t *set_of(const char *family, size_t vip, const char *noun, const ch
     return elements;
 }
 
-/* The bucket that a map's key, as nft prints it, stands for. */
-static unsigned key_bucket(const json_t *key)
+/* Mask and flow: the ports have a map of their own. */
+static bool by_port(size_t vip)
 {
+    return config.vip[vip].select == SELECT_MASK && config.vip[vip].affinity == AFFINITY_FLOW;
+}
+
+/* The bucket that a map's key, as nft prints it, stands for. */
+static unsigned key_bucket(size_t vip, const json_t *key)
+{
+    bool network = config.vip[vip].affinity == AFFINITY_NETWORK;
     struct address a;
     const uint8_t *low;
 
     if (json_is_integer(key))
-        return (unsigned)json_integer_value(key);
+        return (unsigned)json_integer_value(key) / (by_port(vip) ? 2 : 1);
     assert_true(address_parse(json_string_value(key), &a));
-    low = a.byte + (a.family == FAMILY_IP4 ? 2 : 14);
+    low = a.byte + (a.family == FAMILY_IP4 ? 2 - network : network ? 6 : 14);
     return (unsigned)low[0] << 8 | low[1];
 }
 
@@ -167,9 +182,9 @@ static const char *wanted_chain(size_t vip, unsigned bucket, char out[32])
     return out;
 }
 
-void made_check_classes(size_t vip)
+static void check_classes(size_t vip, const char *noun)
 {
-    json_t *elements = set_of("inet", vip, "class", "map");
+    json_t *elements = set_of("inet", vip, noun, "map");
     size_t wanted = 0, i;
     const json_t *pair;
     char chain[32];
@@ -183,15 +198,22 @@ void made_check_classes(size_t vip)
             json_object_get(json_object_get(json_array_get(pair, 1), "goto"), "target"));
 
         assert_non_null(target);
-        assert_non_null(wanted_chain(vip, key_bucket(json_array_get(pair, 0)), chain));
+        assert_non_null(wanted_chain(vip, key_bucket(vip, json_array_get(pair, 0)), chain));
         assert_string_equal(target, chain);
     }
     json_decref(elements);
 }
 
-void made_check_forwards(size_t vip)
+void made_check_classes(size_t vip)
 {
-    json_t *elements = set_of("netdev", vip, "fwd", "map");
+    check_classes(vip, "class");
+    if (by_port(vip))
+        check_classes(vip, "class_portless");
+}
+
+static void check_forwards(size_t vip, const char *noun)
+{
+    json_t *elements = set_of("netdev", vip, noun, "map");
     size_t wanted = 0, i;
     const json_t *pair;
     char mac[18];
@@ -201,13 +223,20 @@ void made_check_forwards(size_t vip)
     assert_int_equal(json_array_size(elements), wanted);
     json_array_foreach(elements, i, pair)
     {
-        unsigned b = key_bucket(json_array_get(pair, 0));
+        unsigned b = key_bucket(vip, json_array_get(pair, 0));
 
         assert_int_equal(plan.class_of[b], CLASS_RELEASE);
         assert_string_equal(json_string_value(json_array_get(pair, 1)),
                             mac_text(&plan.target[plan.target_of[b]], mac));
     }
     json_decref(elements);
+}
+
+void made_check_forwards(size_t vip)
+{
+    check_forwards(vip, "fwd");
+    if (by_port(vip))
+        check_forwards(vip, "fwd_portless");
 }
 
 void made_check(void)

@@ -145,6 +145,12 @@ static void test_which_for_people(void **state)
                                 "lingering  web1\n");
     assert_int_equal(run("which --vip 192.168.0.3 10.0.0.3"), 0);
     assert_says(output, "bucket     103\n");
+    assert_int_equal(run("which 10.0.0.3:4711"), 0);
+    assert_says(output, "client     10.0.0.3:4711 at 192.168.0.2/24\n"
+                        "bucket     3\n");
+    assert_int_equal(run("which [2001:db8::7]:80"), 0);
+    assert_says(output, "client     [2001:db8::7]:80 at 2001:db8::2/64\n"
+                        "bucket     7\n");
 }
 
 /* -------------------------------------------------------------- for programs */

@@ -60,6 +60,7 @@ static void test_defaults(void **state)
     assert_true(mac_equal(&config.vip[0].mac, &mac));
     assert_true(config.vip[0].mask_source_mac);
     assert_int_equal(config.vip[0].select, SELECT_MASK);
+    assert_int_equal(config.vip[0].affinity, AFFINITY_ADDRESS);
     assert_true(config.vip[0].early_drop);
     assert_int_equal(config.vip[0].orphans, ORPHANS_RESET);
     assert_int_equal(config.vip[0].orphan_after, USEC_PER_S);
@@ -81,7 +82,7 @@ static void test_all_keys(void **state)
         " max_hold = \"90s\"; };\n"
         "vips = ( { address = \"2001:db8::1\"; interface = \"b\"; mode = \"interface\";\n"
         "  mac = \"02:bf:00:AA:00:01\"; mask_source_mac = false; select = \"hash\";\n"
-        "  affinity = \"address\"; early_drop = false; orphans = \"drop\";\n"
+        "  affinity = \"flow\"; early_drop = false; orphans = \"drop\";\n"
         "  orphan_after = \"0s\"; } );\n"
         "control = { socket = \"/s\"; group = \"\"; };\n";
     static const struct mac mac = {{0x02, 0xbf, 0x00, 0xaa, 0x00, 0x01}};
@@ -117,6 +118,7 @@ static void test_all_keys(void **state)
     assert_true(mac_equal(&config.vip[0].mac, &mac));
     assert_false(config.vip[0].mask_source_mac);
     assert_int_equal(config.vip[0].select, SELECT_HASH);
+    assert_int_equal(config.vip[0].affinity, AFFINITY_FLOW);
     assert_false(config.vip[0].early_drop);
     assert_int_equal(config.vip[0].orphans, ORPHANS_DROP);
     assert_int_equal(config.vip[0].orphan_after, 0);

@@ -98,6 +98,13 @@ static const struct fault_case {
                                      " { address = \"192.0.2.4\"; interface = \"a\"; },"
                                      " { address = \"192.0.2.5\"; interface = \"a\"; });",
      {"F:2: cluster.buckets: 4096 buckets for each of 5 virtual addresses are more than 16384"}},
+    {CLUSTER_WITH("buckets = 4096;") "vips = ({ address = \"192.0.2.1\"; interface = \"a\"; },"
+                                     " { address = \"192.0.2.2\"; interface = \"a\"; },"
+                                     " { address = \"192.0.2.3\"; interface = \"a\";"
+                                     "   affinity = \"flow\"; },"
+                                     " { address = \"192.0.2.4\"; interface = \"a\"; });",
+     {"F:2: cluster.buckets: 4096 buckets for each of 4 virtual addresses, twice for select "
+      "\"mask\" with affinity \"flow\", are more than 16384"}},
     {VIP_WITH("mode = \"hub\";"),
      {"F:4: vips[0].mode: \"hub\" is not known; available: \"shared\", \"interface\""}},
     {BASE "vips = ({ address = \"192.0.2.1/33\"; interface = \"a\"; });",
@@ -183,15 +190,16 @@ static const struct fault_case {
     {CLUSTER "heartbeat = { interface = \"a\"; peers = [ \"192.0.2.1\" ]; };\nvips = (" VIP4 ");",
      {"F:2: heartbeat.peers[0]: is the virtual address vips[0]"}},
 
+    {VIP_WITH("affinity = \"port\";"),
+     {"F:4: vips[0].affinity: \"port\" is not known; available: \"address\", \"network\", "
+      "\"flow\""}},
+
     /* Not in this version. */
     {VIP_WITH("mode = \"macvlan\";"),
      {"F:4: vips[0].mode: \"macvlan\" is " LATER "; available: \"shared\", \"interface\""}},
     {VIP_WITH("mode = \"multicast\";"), {"F:4: vips[0].mode: \"multicast\" is " LATER}},
     {VIP_WITH("mode = \"igmp\";"), {"F:4: vips[0].mode: \"igmp\" is " LATER}},
     {VIP_WITH("mode = \"dispatch\";"), {"F:4: vips[0].mode: \"dispatch\" is " LATER}},
-    {VIP_WITH("affinity = \"network\";"),
-     {"F:4: vips[0].affinity: \"network\" is " LATER "; available: \"address\""}},
-    {VIP_WITH("affinity = \"flow\";"), {"F:4: vips[0].affinity: \"flow\" is " LATER}},
     {VIP_WITH("services = ( { protocol = \"tcp\"; } );"), {"F:4: vips[0].services: " LATER}},
     {BASE "health = ();", {"F:3: health: " LATER}},
     {BASE "multipath = ();", {"F:3: multipath: " LATER}},

@@ -45,6 +45,8 @@ static void test_digest(void **state)
         VIP_WITH("mode = \"interface\";"),
         VIP_WITH("mac = \"02:bf:c0:00:02:02\";"),
         VIP_WITH("select = \"hash\";"),
+        VIP_WITH("affinity = \"network\";"),
+        VIP_WITH("affinity = \"flow\";"),
         VIP_WITH("orphans = \"drop\";"),
         BASE "vips = (" VIP4 ", { address = \"2001:db8::1\"; interface = \"eth0\"; } );",
     };
@@ -140,6 +142,8 @@ static void test_parts(void **state)
         {VIP_WITH("mode = \"interface\";"), PART(VIPS)},
         {VIP_WITH("mac = \"02:bf:c0:00:02:02\";"), PART(VIPS)},
         {VIP_WITH("select = \"hash\";"), PART(SELECT)},
+        {VIP_WITH("affinity = \"network\";"), PART(SELECT)},
+        {VIP_WITH("affinity = \"flow\";"), PART(SELECT)},
         {VIP_WITH("orphans = \"drop\";"), PART(SELECT)},
         {MAJORITY("") VIPS, PART(QUORUM)},
         {MAJORITY("members = \"a\";") VIPS, PART(QUORUM)},

@@ -20,6 +20,7 @@
 #include "conf.h"
 #include "conntrack.h"
 #include "netlab.h"
+#include "selection.h"
 
 static struct conntrack *conntrack;
 static struct conntrack_counts counts;
@@ -35,9 +36,10 @@ static struct address address(const char *text)
 
 static unsigned bucket(enum vip_select select, uint16_t buckets, const char *text)
 {
-    struct address a = address(text);
+    struct vip_config vip = {.select = select};
+    struct source from = {.address = address(text)};
 
-    return bucket_of(select, buckets, &a);
+    return selection_bucket(&vip, buckets, &from);
 }
 
 /* What the kernel's own `jhash ... mod 256 seed 0xdeadbeef` gave. */
@@ -70,9 +72,22 @@ static void test_mask(void **state)
     assert_int_equal(bucket(SELECT_MASK, 256, "2001:db8::1:fe"), 0xfe);
     assert_int_equal(bucket(SELECT_MASK, 4096, "2001:db8::7abc"), 0xabc);
     /* IPv4 uses the first four bytes, whatever is behind them. */
-    struct address a = address("198.51.100.7");
-    a.byte[15] = 0xff;
-    assert_int_equal(bucket_of(SELECT_MASK, 256, &a), 7);
+    struct vip_config vip = {.select = SELECT_MASK};
+    struct source from = {.address = address("198.51.100.7")};
+    from.address.byte[15] = 0xff;
+    assert_int_equal(selection_bucket(&vip, 256, &from), 7);
+    vip.affinity = AFFINITY_NETWORK;
+    assert_int_equal(selection_bucket(&vip, 256, &from), 100);
+    assert_int_equal(selection_bucket(&vip, 4096, &from), 0x364);
+    from.address = address("2001:db8:1:2fed::9");
+    assert_int_equal(selection_bucket(&vip, 256, &from), 0xed);
+    /* A flow's port, without its lowest bit; what has no port goes by its address. */
+    vip.affinity = AFFINITY_FLOW;
+    assert_int_equal(selection_bucket(&vip, 256, &from), 9);
+    from.port = 0xabcd;
+    from.has_port = true;
+    assert_int_equal(selection_bucket(&vip, 256, &from), 0xe6);
+    assert_int_equal(selection_bucket(&vip, 4096, &from), 0x5e6);
 }
 
 static void vip_add(const char *text, enum vip_select select)

@@ -51,7 +51,8 @@ static void test_status_is_the_contract(void **state)
     assert_int_equal(json_array_size(vips), 3);
     assert_json(json_array_get(vips, 0),
                 "{\"address\": \"192.168.0.2/24\", \"interface\": \"eth0\", \"mode\": \"shared\","
-                "\"select\": \"mask\", \"mac\": \"02:bf:c0:a8:00:02\", \"buckets\": 256,"
+                "\"select\": \"mask\", \"affinity\": \"address\", \"mac\": \"02:bf:c0:a8:00:02\", "
+                "\"buckets\": 256,"
                 "\"owned\": 128, \"lingering\": 2, \"orphaned\": 0, \"flows\": 1200,"
                 "\"lease_ms\": 271, \"packets\": {\"accepted\": 5000000000, \"foreign\": 10,"
                 "\"orphan_reset\": 2, \"forwarded\": 0}}");
@@ -158,6 +159,9 @@ static void test_which(void **state)
         {"/v1/which?address=198.51.100.7&vip=192.168.0.3%2F32", "192.168.0.3/32", 107},
         {"/v1/which?address=2001%3Adb8%3A%3Aff", "2001:db8::2/64", 255},
         {"http://ipclusterd/v1/which?address=2001:db8::1", "2001:db8::2/64", 1},
+        {"/v1/which?address=198.51.100.7:4711", "192.168.0.2/24", 7},
+        {"/v1/which?address=%5B2001:db8::7%5D", "2001:db8::2/64", 7},
+        {"/v1/which?address=%5B2001:db8::7%5D:65535", "2001:db8::2/64", 7},
     };
     json_t *w;
 
@@ -169,10 +173,42 @@ static void test_which(void **state)
         json_decref(w);
     }
     w = get("/v1/which?address=198.51.100.3");
-    assert_json(w, "{\"address\": \"198.51.100.3\", \"vip\": \"192.168.0.2/24\", \"bucket\": 3,"
+    assert_json(w, "{\"address\": \"198.51.100.3\", \"port\": null, \"vip\": \"192.168.0.2/24\","
+                   "\"affinity\": \"address\", \"bucket\": 3,"
                    "\"owner\": \"web2\", \"home\": \"web1\", \"order\": [\"web2\", \"web1\"],"
                    "\"claimed_by\": [\"web2\"], \"lingering_on\": [\"web1\"]}");
     json_decref(w);
+}
+
+/* Where the port decides, an address alone has no bucket but shares. */
+static void test_which_by_flow(void **state)
+{
+    json_t *w, *shares;
+    double percent = 0;
+    size_t i;
+    json_t *share;
+
+    (void)state;
+    canned->config.vip[0].affinity = AFFINITY_FLOW;
+    w = get("/v1/which?address=198.51.100.7:515");
+    assert_json(w, "{\"address\": \"198.51.100.7\", \"port\": 515, \"vip\": \"192.168.0.2/24\","
+                   "\"affinity\": \"flow\", \"bucket\": 3,"
+                   "\"owner\": \"web2\", \"home\": \"web1\", \"order\": [\"web2\", \"web1\"],"
+                   "\"claimed_by\": [\"web2\"], \"lingering_on\": [\"web1\"]}");
+    json_decref(w);
+    w = get("/v1/which?address=198.51.100.7");
+    shares = json_object_get(w, "shares");
+    json_array_foreach(shares, i, share) percent +=
+        json_real_value(json_object_get(share, "percent"));
+    assert_int_equal(i, 2);
+    assert_true(percent > 99.99 && percent < 100.01);
+    json_object_del(w, "shares");
+    assert_json(w, "{\"address\": \"198.51.100.7\", \"port\": null, \"vip\": \"192.168.0.2/24\","
+                   "\"affinity\": \"flow\", \"bucket\": null, \"owner\": null,"
+                   "\"home\": null, \"order\": [], \"claimed_by\": [], \"lingering_on\": [],"
+                   "\"portless\": {\"bucket\": 7, \"owner\": \"web2\"}}");
+    json_decref(w);
+    canned->config.vip[0].affinity = AFFINITY_ADDRESS;
 }
 
 static void test_rules(void **state)
@@ -243,6 +279,7 @@ int main(void)
         CASE(test_buckets),
         CASE(test_buckets_of_the_largest_cluster),
         CASE(test_which),
+        CASE(test_which_by_flow),
         CASE(test_rules),
         CASE(test_changes_reach_the_daemon),
         CASE(test_refusals_are_told),
