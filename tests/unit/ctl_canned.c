@@ -147,6 +147,7 @@ static void canned_fill(struct canned *c, const char *socket, const char *group)
     c->status.witness_answers = true;
     c->status.key = 0x0123456789abcdef;
     c->status.wakeup.mean = 52;
+    c->status.skew = (struct skew){.bucket = 7, .most = 870, .total = 1201, .nodes = 2};
     c->status.wakeup.worst = 1234;
     members_fill(&c->status);
     buckets_fill(&c->status);

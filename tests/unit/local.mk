@@ -136,6 +136,12 @@ tests_unit_test_flap_SOURCES = \
 	src/core/flap.c
 tests_unit_test_flap_LDADD = $(CMOCKA_LIBS) $(core_LIBS) -lm
 
+unit_tests += %D%/test_skew
+tests_unit_test_skew_SOURCES = \
+	%D%/test_skew.c \
+	src/core/skew.c
+tests_unit_test_skew_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
 unit_tests += %D%/test_rtnl
 tests_unit_test_rtnl_SOURCES = \
 	%D%/test_rtnl.c \
@@ -180,6 +186,7 @@ node_sources = \
 	src/core/node_view.c \
 	src/core/plan.c \
 	src/core/roster.c \
+	src/core/skew.c \
 	src/core/status.c \
 	%D%/rig.c
 

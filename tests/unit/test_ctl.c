@@ -58,19 +58,22 @@ static void test_status_is_the_contract(void **state)
                 "\"orphan_reset\": 2, \"forwarded\": 0}}");
     json_object_del(s, "members");
     json_object_del(s, "vips");
-    assert_json(s, "{\"version\": \"" PACKAGE_VERSION "\", \"cluster\": \"web\","
-                   "\"node\": \"web1\","
-                   "\"state\": \"serving\", \"converged\": true, \"view\": \"009f2c0102030405\","
-                   "\"quorum\": {\"policy\": \"none\", \"have\": true, \"voters\": 0,"
-                   "\"heard\": 0, \"needed\": 0, \"version\": 0}, \"witness\": null,"
-                   "\"key\": {\"id\": \"0123456789abcdef\", \"next\": null, \"ready\": false,"
-                   "\"changed\": false}, \"wakeup_us\": {\"mean\": 52, \"worst\": 1234},"
-                   "\"patience_ms\": 0, \"strangers\": [], \"uptime_ms\": 123456,"
-                   "\"buckets\": {\"total\": 256, \"unowned\": 0, \"unclaimed\": 0,"
-                   "\"contested\": 0}, \"apply_failures\": 0, \"counters\": {\"takeovers\": 85,"
-                   "\"unowned_bucket_ms\": 40, \"contested_bucket_ms\": 0,"
-                   "\"heartbeats_rejected\": {\"forged\": 7, \"replayed\": 0, \"malformed\": 0,"
-                   "\"foreign_cluster\": 0, \"config_mismatch\": 0, \"version\": 1}}}");
+    assert_json(
+        s, "{\"version\": \"" PACKAGE_VERSION "\", \"cluster\": \"web\","
+           "\"node\": \"web1\","
+           "\"state\": \"serving\", \"converged\": true, \"view\": \"009f2c0102030405\","
+           "\"quorum\": {\"policy\": \"none\", \"have\": true, \"voters\": 0,"
+           "\"heard\": 0, \"needed\": 0, \"version\": 0}, \"witness\": null,"
+           "\"key\": {\"id\": \"0123456789abcdef\", \"next\": null, \"ready\": false,"
+           "\"changed\": false}, \"wakeup_us\": {\"mean\": 52, \"worst\": 1234},"
+           "\"patience_ms\": 0, \"strangers\": [], \"uptime_ms\": 123456,"
+           "\"buckets\": {\"total\": 256, \"unowned\": 0, \"unclaimed\": 0,"
+           "\"contested\": 0}, \"apply_failures\": 0,"
+           "\"busiest\": {\"bucket\": 7, \"flows\": 870, \"of\": 1201,"
+           "\"percent\": 72.4, \"nodes\": 2, \"skewed\": false}, \"counters\": {\"takeovers\": 85,"
+           "\"unowned_bucket_ms\": 40, \"contested_bucket_ms\": 0,"
+           "\"heartbeats_rejected\": {\"forged\": 7, \"replayed\": 0, \"malformed\": 0,"
+           "\"foreign_cluster\": 0, \"config_mismatch\": 0, \"version\": 1}}}");
     json_decref(s);
 }
 
