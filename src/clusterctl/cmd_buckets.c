@@ -9,6 +9,7 @@
 #include "clusterctl.h"
 #include "field.h"
 #include "http.h"
+#include "services.h"
 
 enum { ROW = 64, GROUP = 16, OWNERS_MAX = 256, COLOURS = 12 };
 
@@ -230,6 +231,7 @@ static void which_print(const json_t *answer)
     printf(" at %s\n", field_text(answer, "vip"));
     if (json_is_array(json_object_get(answer, "shares"))) {
         shares_print(answer);
+        services_lines(json_object_get(answer, "services"));
         return;
     }
     printf("%-10s %lld\n", "bucket", field_number(answer, "bucket"));
@@ -240,6 +242,7 @@ static void which_print(const json_t *answer)
     names_print("standby", order, "nobody");
     names_print("claimed by", json_object_get(answer, "claimed_by"), "nobody");
     names_print("lingering", json_object_get(answer, "lingering_on"), "nobody");
+    services_lines(json_object_get(answer, "services"));
     json_decref(order);
 }
 

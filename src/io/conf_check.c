@@ -193,8 +193,10 @@ void conf_resolve(struct conf_file *f, struct config *c)
     quorum_check(f, c);
     flap_check(f, c);
     vips_check(f, c);
+    conf_services_check(f, c);
     if (f->faults > 0)
         return;
+    conf_services_resolve(c);
     c->digest = conf_digest(c);
     for (size_t i = 0; i < PART_MAX; i++)
         c->part[i] = conf_part_hash(c, (enum config_part)i);

@@ -13,7 +13,7 @@
 #include "conf_file.h"
 
 /* What is hashed before what came after the first version. */
-enum extension { EXTENSION_QUORUM = 1, EXTENSION_FLAP, EXTENSION_AFFINITY };
+enum extension { EXTENSION_QUORUM = 1, EXTENSION_FLAP, EXTENSION_AFFINITY, EXTENSION_SERVICES };
 
 static const struct flap_config flap_standard = {
     .penalty = 1000,
@@ -110,6 +110,25 @@ static void affinity_hash(crypto_generichash_state *h, const struct vip_config *
     hash_number(h, v->affinity);
 }
 
+/* They are in an order of their own, and so are their ports. */
+static void services_hash(crypto_generichash_state *h, const struct vip_config *v)
+{
+    if (v->services == 0)
+        return;
+    hash_number(h, EXTENSION_SERVICES);
+    hash_address(h, &v->address);
+    hash_number(h, v->services);
+    for (size_t i = 0; i < v->services; i++) {
+        const struct service_config *s = &v->service[i];
+
+        hash_number(h, s->protocol);
+        hash_number(h, s->policy);
+        hash_number(h, s->ports);
+        for (size_t p = 0; p < s->ports; p++)
+            hash_number(h, s->port[p]);
+    }
+}
+
 static bool flap_is_standard(const struct flap_config *f)
 {
     return f->penalty == flap_standard.penalty && f->suppress == flap_standard.suppress &&
@@ -158,6 +177,8 @@ uint64_t conf_digest(const struct config *c)
     }
     for (size_t i = 0; i < c->vips; i++)
         affinity_hash(&h, order[i]);
+    for (size_t i = 0; i < c->vips; i++)
+        services_hash(&h, order[i]);
     return hash_end(&h);
 }
 
@@ -170,6 +191,7 @@ static void select_hash(crypto_generichash_state *h, const struct vip_config *v)
         hash_number(h, v->orphans);
     }
     affinity_hash(h, v);
+    services_hash(h, v);
 }
 
 static void vip_hash(crypto_generichash_state *h, const struct vip_config *v)

@@ -127,7 +127,11 @@ static void flow_count(struct conntrack *c, const struct nf_conntrack *flow)
     /* The host's own flows to a VIP go through lo, whoever owns the bucket. */
     if (vip_find(c->config, &from) < c->config->vips)
         return;
-    c->so_far.of[selection_bucket(&c->config->vip[vip], c->config->buckets, &source)]++;
+    const struct service_config *service = selection_service(
+        &c->config->vip[vip], IPPROTO_TCP, ntohs(nfct_get_attr_u16(flow, ATTR_ORIG_PORT_DST)));
+    const bool single = service != NULL && service->policy == POLICY_SINGLE;
+    c->so_far.of[single ? service->bucket
+                        : selection_bucket(&c->config->vip[vip], c->config->buckets, &source)]++;
     c->so_far.total++;
 }
 

@@ -65,6 +65,34 @@ json_t *ctl_json_address(const struct address *a)
 static const char *const affinity_name[AFFINITY_MAX] = {
     [AFFINITY_ADDRESS] = "address", [AFFINITY_NETWORK] = "network", [AFFINITY_FLOW] = "flow"};
 
+static const char *const protocol_name[SERVICE_MAX] = {
+    [SERVICE_TCP] = "tcp", [SERVICE_UDP] = "udp", [SERVICE_SCTP] = "sctp", [SERVICE_ANY] = "any"};
+static const char *const policy_name[POLICY_MAX] = {
+    [POLICY_BALANCE] = "balance", [POLICY_SINGLE] = "single", [POLICY_CLOSED] = "closed"};
+
+/* What has a bucket of its own tells it, and who owns that: he serves it, or refuses. */
+static json_t *service_json(const struct status *s, const struct service_config *service)
+{
+    bool own = service->policy != POLICY_BALANCE;
+    json_t *ports = json_array();
+
+    for (size_t i = 0; i < service->ports; i++)
+        json_array_append_new(ports, json_integer(service->port[i]));
+    return json_pack("{s:s, s:o, s:s, s:o, s:o}", "protocol", protocol_name[service->protocol],
+                     "ports", ports, "policy", policy_name[service->policy], "bucket",
+                     own ? json_integer(service->bucket) : json_null(), "owner",
+                     own ? member_name(s, s->bucket[service->bucket].owner) : json_null());
+}
+
+static json_t *services_json(const struct status *s, const struct vip_config *vip)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < vip->services; i++)
+        json_array_append_new(list, service_json(s, &vip->service[i]));
+    return list;
+}
+
 static json_t *vip_json(const struct ctl_view *v, size_t index)
 {
     static const char *const mode_name[VIP_MODE_MAX] = {
@@ -77,15 +105,17 @@ static json_t *vip_json(const struct ctl_view *v, size_t index)
     usec lease = s->lease_left > 0 ? s->lease_left : 0;
     char mac[18];
 
-    return json_pack(
-        "{s:o, s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:i, s:i, s:I, s:I, s:{s:I, s:I, s:I, s:I}}",
-        "address", vip_text(vip), "interface", vip->interface, "mode", mode_name[vip->mode],
-        "select", select_name[vip->select], "affinity", affinity_name[vip->affinity], "mac",
-        json_string(mac_text(&vip->mac, mac)), "buckets", (int)s->buckets, "owned", (int)s->owned,
-        "lingering", (int)s->lingering, "orphaned", (int)s->orphaned, "flows",
-        (json_int_t)v->counts->vip[index], "lease_ms", ctl_json_ms(lease), "packets", "accepted",
-        (json_int_t)p->accepted, "foreign", (json_int_t)p->foreign, "orphan_reset",
-        (json_int_t)p->orphan_reset, "forwarded", (json_int_t)p->forwarded);
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:i, s:i, s:I, s:I,"
+                     " s:{s:I, s:I, s:I, s:I, s:I}}",
+                     "address", vip_text(vip), "interface", vip->interface, "mode",
+                     mode_name[vip->mode], "select", select_name[vip->select], "affinity",
+                     affinity_name[vip->affinity], "services", services_json(s, vip), "mac",
+                     json_string(mac_text(&vip->mac, mac)), "buckets", (int)s->buckets, "owned",
+                     (int)s->owned, "lingering", (int)s->lingering, "orphaned", (int)s->orphaned,
+                     "flows", (json_int_t)v->counts->vip[index], "lease_ms", ctl_json_ms(lease),
+                     "packets", "accepted", (json_int_t)p->accepted, "foreign",
+                     (json_int_t)p->foreign, "orphan_reset", (json_int_t)p->orphan_reset,
+                     "forwarded", (json_int_t)p->forwarded, "refused", (json_int_t)p->refused);
 }
 
 json_t *ctl_json_vip_list(const struct ctl_view *v)
@@ -187,6 +217,7 @@ json_t *ctl_json_which(const struct ctl_view *v, const struct source *client, si
                         client->has_port ? json_integer(client->port) : json_null());
     json_object_set_new(object, "vip", vip_text(at));
     json_object_set_new(object, "affinity", json_string(affinity_name[at->affinity]));
+    json_object_set_new(object, "services", services_json(v->status, at));
     if (at->affinity == AFFINITY_FLOW && !client->has_port)
         which_shares_add(object, v, at, client);
     else

@@ -11,6 +11,7 @@ libio_a_SOURCES = \
 	%D%/conf_file.h \
 	%D%/conf_keyfile.c \
 	%D%/conf_schema.c \
+	%D%/conf_services.c \
 	%D%/conf_schema.h \
 	%D%/conf_source.c \
 	%D%/conf_source.h \
@@ -63,6 +64,7 @@ libio_a_SOURCES = \
 	%D%/nft_tables.c \
 	%D%/nft_tables.h \
 	%D%/nft_tables_l2.c \
+	%D%/nft_tables_late.c \
 	%D%/nft_watch.c \
 	%D%/nft_watch.h \
 	%D%/notify.c \

@@ -72,6 +72,11 @@ void nft_expr_payload(struct nft_rule *r, struct nft_payload p)
     payload_load(r, p, NFT_REG_1);
 }
 
+void nft_expr_payload_next(struct nft_rule *r, struct nft_payload p)
+{
+    payload_load(r, p, NFT_REG32_01);
+}
+
 void nft_expr_payload_set(struct nft_rule *r, struct nft_payload p)
 {
     struct nftnl_expr *e = payload_make(r, p);
@@ -221,6 +226,17 @@ void nft_expr_verdict(struct nft_rule *r, int verdict, const char *chain)
     nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_VERDICT, (uint32_t)verdict);
     if (chain != NULL)
         nftnl_expr_set_str(e, NFTNL_EXPR_IMM_CHAIN, chain);
+    nftnl_rule_add_expr(r->kernel, e);
+}
+
+void nft_expr_reject(struct nft_rule *r, uint32_t type, uint8_t code)
+{
+    struct nftnl_expr *e = expr_make(r, "reject");
+
+    if (e == NULL)
+        return;
+    nftnl_expr_set_u32(e, NFTNL_EXPR_REJECT_TYPE, type);
+    nftnl_expr_set_u8(e, NFTNL_EXPR_REJECT_CODE, code);
     nftnl_rule_add_expr(r->kernel, e);
 }
 

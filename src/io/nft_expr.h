@@ -15,6 +15,8 @@ struct nft_payload {
 void nft_expr_meta(struct nft_rule *r, uint32_t key);
 void nft_expr_meta_set(struct nft_rule *r, uint32_t key);
 void nft_expr_payload(struct nft_rule *r, struct nft_payload p);
+/* Into the 32 bits after those that register 1 begins with. */
+void nft_expr_payload_next(struct nft_rule *r, struct nft_payload p);
 void nft_expr_payload_set(struct nft_rule *r, struct nft_payload p);
 void nft_expr_cmp(struct nft_rule *r, uint32_t op, const void *data, size_t length);
 void nft_expr_bitwise(struct nft_rule *r, const void *mask, const void *xor_with, size_t length);
@@ -31,6 +33,7 @@ void nft_expr_jhash(struct nft_rule *r, uint32_t length, uint32_t modulus, uint3
 void nft_expr_exthdr_missing(struct nft_rule *r, uint8_t type);
 void nft_expr_immediate(struct nft_rule *r, const void *data, size_t length);
 void nft_expr_verdict(struct nft_rule *r, int verdict, const char *chain);
+void nft_expr_reject(struct nft_rule *r, uint32_t type, uint8_t code);
 void nft_expr_counter(struct nft_rule *r, const char *name);
 void nft_expr_ct_state(struct nft_rule *r);
 void nft_expr_forward(struct nft_rule *r);

@@ -13,10 +13,12 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
+#include <linux/icmp.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <netinet/icmp6.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -406,6 +408,20 @@ void nft_rule_drop(struct nft_rule *r)
 {
     nft_rule_say(r, "drop");
     nft_expr_verdict(r, NF_DROP, NULL);
+}
+
+void nft_rule_reset(struct nft_rule *r)
+{
+    nft_rule_say(r, "reject with tcp reset");
+    nft_expr_reject(r, NFT_REJECT_TCP_RST, 0);
+}
+
+/* nft turns the word for both families into that of the one that it knows. */
+void nft_rule_reject(struct nft_rule *r, enum family family)
+{
+    nft_rule_say(r, "reject with %s port-unreachable", nft_families[family].icmp);
+    nft_expr_reject(r, NFT_REJECT_ICMP_UNREACH,
+                    family == FAMILY_IP4 ? ICMP_PORT_UNREACH : ICMP6_DST_UNREACH_NOPORT);
 }
 
 void nft_rule_goto(struct nft_rule *r, const char *chain)

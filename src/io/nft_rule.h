@@ -80,6 +80,9 @@ void nft_rule_count(struct nft_rule *r, const char *counter);
 void nft_rule_forward(struct nft_rule *r, const char *interface, unsigned ifindex);
 void nft_rule_accept(struct nft_rule *r);
 void nft_rule_drop(struct nft_rule *r);
+/* A TCP reset, or "port unreachable". */
+void nft_rule_reset(struct nft_rule *r);
+void nft_rule_reject(struct nft_rule *r, enum family family);
 void nft_rule_goto(struct nft_rule *r, const char *chain);
 
 #endif

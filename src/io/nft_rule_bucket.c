@@ -8,6 +8,7 @@
 #include "nft_rule_words.h"
 
 static const struct nft_payload source_port = {NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, false};
+static const struct nft_payload destination_port = {NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, false};
 static const struct nft_payload ether_destination = {NFT_PAYLOAD_LL_HEADER, 0, 6, false};
 
 static const uint8_t zero[16];
@@ -43,22 +44,40 @@ static void hash_key(struct nft_rule *r, const struct vip_config *vip, bool port
 static void bucket_key(struct nft_rule *r, const struct vip_config *vip, enum nft_key key,
                        uint16_t buckets, char *words, size_t size)
 {
-    struct nft_key_bytes mask = nft_key_bytes(vip, key, buckets - 1u);
+    struct nft_entry mask = {.length = 0};
     struct nft_payload from = nft_families[vip->address.family].saddr;
     bool port = vip->affinity == AFFINITY_FLOW && key == NFT_KEY_CLIENT;
     char text[NFT_KEY_TEXT];
 
+    if (key >= NFT_KEY_SERVICES)
+        mask = nft_key_entry(vip, key, buckets - 1u);
     switch (nft_key_form(vip, key)) {
     case NFT_FORM_NUMBER:
         hash_key(r, vip, port, buckets, words, size);
         return;
+    case NFT_FORM_SERVICE:
+        snprintf(words, size, "meta l4proto . th dport");
+        nft_expr_meta(r, NFT_META_L4PROTO);
+        nft_expr_payload_next(r, destination_port);
+        return;
+    case NFT_FORM_PROTOCOL:
+        snprintf(words, size, "meta l4proto");
+        nft_expr_meta(r, NFT_META_L4PROTO);
+        return;
     case NFT_FORM_ADDRESS:
+        if (key == NFT_KEY_ANY) {
+            snprintf(words, size, "%s daddr", nft_families[vip->address.family].ip);
+            nft_expr_payload(r, nft_families[vip->address.family].daddr);
+            return;
+        }
         snprintf(words, size, "%s saddr & %s", nft_families[vip->address.family].ip,
                  nft_key_text(vip, key, &mask, text));
         break;
     case NFT_FORM_PORT:
         from = source_port;
         snprintf(words, size, "th sport & %s", nft_key_text(vip, key, &mask, text));
+        break;
+    case NFT_FORM_MAX:
         break;
     }
     nft_expr_payload(r, from);

@@ -110,3 +110,28 @@ unsigned selection_bucket(const struct vip_config *vip, uint16_t buckets, const 
 {
     return (vip->select == SELECT_HASH ? by_hash : by_mask)(vip, buckets, from);
 }
+
+const struct service_config *selection_service(const struct vip_config *vip, uint8_t protocol,
+                                               uint16_t port)
+{
+    static const uint8_t number[SERVICE_MAX] = {
+        [SERVICE_TCP] = IPPROTO_TCP, [SERVICE_UDP] = IPPROTO_UDP, [SERVICE_SCTP] = IPPROTO_SCTP};
+    const struct service_config *all = NULL, *any = NULL;
+
+    if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
+        return NULL;
+    for (size_t i = 0; i < vip->services; i++) {
+        const struct service_config *s = &vip->service[i];
+
+        if (s->protocol == SERVICE_ANY)
+            any = s;
+        if (s->protocol == SERVICE_ANY || number[s->protocol] != protocol)
+            continue;
+        if (s->ports == 0)
+            all = s;
+        for (size_t p = 0; p < s->ports; p++)
+            if (s->port[p] == port)
+                return s;
+    }
+    return all != NULL ? all : any;
+}

@@ -19,6 +19,12 @@ enum { SELECTION_PORT_PROTOCOLS = 5 };
 extern const uint8_t selection_port_protocols[SELECTION_PORT_PROTOCOLS];
 bool selection_has_ports(uint8_t protocol);
 
+/* The service that packets of this IP protocol to this port belong to, the most
+ * narrowly named; NULL: none. */
+const struct service_config *selection_service(const struct vip_config *vip, uint8_t protocol,
+                                               uint16_t port);
+
+/* The bucket of a source's packets that belong to no service but balanced ones. */
 unsigned selection_bucket(const struct vip_config *vip, uint16_t buckets,
                           const struct source *source);
 

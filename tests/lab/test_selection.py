@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from lab import poll
-from lab.traffic import HTTP, STREAM, UDP
+from lab.traffic import HTTP, UDP
 
 # Asks from one address, from many ports in turn, and tells who answered each: `tcp` a page,
 # `udp` a datagram, `pieces` a datagram that is too large for one packet.

@@ -24,6 +24,7 @@ conf_sources = \
 	src/io/conf_digest.c \
 	src/io/conf_keyfile.c \
 	src/io/conf_schema.c \
+	src/io/conf_services.c \
 	src/io/conf_source.c \
 	src/io/conf_types.c \
 	src/io/conf_value.c
@@ -332,6 +333,7 @@ nft_sources = \
 	src/io/nft_rule_bucket.c \
 	src/io/nft_tables.c \
 	src/io/nft_tables_l2.c \
+	src/io/nft_tables_late.c \
 	src/io/nft_watch.c \
 	src/io/selection.c
 
@@ -379,6 +381,18 @@ tests_unit_test_nft_flow_SOURCES = \
 	%D%/netlab.c \
 	%D%/nft_lab.c
 tests_unit_test_nft_flow_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_nft_services
+tests_unit_test_nft_services_SOURCES = \
+	%D%/test_nft_services.c \
+	$(nft_sources) \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/log.c \
+	src/io/netlink.c \
+	%D%/netlab.c \
+	%D%/nft_lab.c
+tests_unit_test_nft_services_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
 unit_tests += %D%/test_selection
 tests_unit_test_selection_SOURCES = \

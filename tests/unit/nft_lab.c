@@ -196,6 +196,35 @@ bool lab_connected(int fd, int ms)
     return error == 0;
 }
 
+bool lab_refused(int fd, int ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int error = 0;
+    socklen_t size = sizeof error;
+
+    if (poll(&p, 1, ms) != 1)
+        return false;
+    lab_check(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0, "SO_ERROR");
+    return error == ECONNREFUSED;
+}
+
+bool lab_unreachable(const char *from, const char *to, int ms)
+{
+    struct sockaddr_storage a;
+    bool refused;
+    int fd;
+
+    netlab_go(client_ns);
+    fd = socket_make(from, SOCK_DGRAM, 0);
+    socket_bind(fd, from, 0);
+    lab_check(connect(fd, (struct sockaddr *)&a, sockaddr_make(&a, to, LAB_PORT)) == 0, "connect");
+    lab_check(send(fd, "hello", 5, 0) == 5, "send");
+    refused = lab_refused(fd, ms);
+    close(fd);
+    netlab_go(node_ns);
+    return refused;
+}
+
 static bool talk_one_way(int from, int to)
 {
     char word[8] = {0};

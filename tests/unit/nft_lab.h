@@ -48,6 +48,10 @@ int lab_connect(const char *from, const char *to);
 int lab_connect_port(const char *from, uint16_t port, const char *to);
 /* Whether the connection comes about within `ms`. */
 bool lab_connected(int fd, int ms);
+/* Whether it is refused within `ms`. */
+bool lab_refused(int fd, int ms);
+/* Whether a datagram is answered by "port unreachable" within `ms`. */
+bool lab_unreachable(const char *from, const char *to, int ms);
 /* Sends a word each way; false if it does not arrive within a second. */
 bool lab_talk(int a, int b);
 void lab_close(int fd);

@@ -62,9 +62,29 @@ void made_open(uint16_t buckets)
     assert_int_equal(nft_open(&nft, &config, place), 0);
 }
 
+/* Every kind of service under every policy. */
+static void made_services(struct vip_config *v)
+{
+    static const struct service_config services[] = {
+        {SERVICE_TCP, 0, {0}, POLICY_SINGLE, 3},
+        {SERVICE_TCP, 2, {80, 443}, POLICY_BALANCE, 5},
+        {SERVICE_TCP, 2, {2000, 65535}, POLICY_SINGLE, 25},
+        {SERVICE_TCP, 1, {5432}, POLICY_SINGLE, 45},
+        {SERVICE_UDP, 0, {0}, POLICY_CLOSED, 15},
+        {SERVICE_UDP, 1, {53}, POLICY_BALANCE, 55},
+        {SERVICE_SCTP, 1, {36412}, POLICY_CLOSED, 100},
+        {SERVICE_ANY, 0, {0}, POLICY_SINGLE, 46},
+    };
+
+    v->services = sizeof services / sizeof *services;
+    memcpy(v->service, services, sizeof services);
+}
+
 /* All there is: both families, selections and modes, early and late. */
 void made_open_all(void)
 {
+    struct vip_config *v;
+
     made_vip_add("192.0.2.100", VIP_SHARED, SELECT_MASK);
     made_vip_add("2001:db8::64", VIP_SHARED, SELECT_MASK);
     made_vip_add("192.0.2.101", VIP_INTERFACE, SELECT_HASH);
@@ -78,6 +98,13 @@ void made_open_all(void)
     made_vip_add("2001:db8::68", VIP_SHARED, SELECT_MASK)->affinity = AFFINITY_FLOW;
     made_vip_add("192.0.2.106", VIP_SHARED, SELECT_HASH)->affinity = AFFINITY_FLOW;
     made_vip_add("2001:db8::69", VIP_SHARED, SELECT_HASH)->affinity = AFFINITY_FLOW;
+    made_services(made_vip_add("192.0.2.107", VIP_SHARED, SELECT_MASK));
+    made_services(made_vip_add("2001:db8::6a", VIP_SHARED, SELECT_HASH));
+    v = made_vip_add("2001:db8::6b", VIP_SHARED, SELECT_MASK);
+    v->affinity = AFFINITY_FLOW;
+    v->services = 2;
+    v->service[0] = (struct service_config){SERVICE_TCP, 0, {0}, POLICY_BALANCE, 1};
+    v->service[1] = (struct service_config){SERVICE_ANY, 0, {0}, POLICY_CLOSED, 2};
     made_open(256);
 }
 
@@ -204,8 +231,53 @@ static void check_classes(size_t vip, const char *noun)
     json_decref(elements);
 }
 
+/* Services of one port: where their packets go, as the plan says of the bucket. */
+static void check_services(size_t vip)
+{
+    const struct vip_config *v = &config.vip[vip];
+    json_t *elements = set_of("inet", vip, "class_port", "map");
+    json_t *macs = set_of("netdev", vip, "fwd_port", "map");
+    size_t ports = 0, released = 0, i;
+    const json_t *pair;
+
+    for (size_t s = 0; s < v->services; s++) {
+        ports += v->service[s].ports;
+        if (v->service[s].policy == POLICY_SINGLE &&
+            plan.class_of[v->service[s].bucket] == CLASS_RELEASE)
+            released += v->service[s].ports;
+    }
+    assert_int_equal(json_array_size(elements), ports);
+    assert_int_equal(json_array_size(macs), released);
+    json_array_foreach(elements, i, pair)
+    {
+        json_int_t port = json_integer_value(
+            json_array_get(json_object_get(json_array_get(pair, 0), "concat"), 1));
+        const char *target = json_string_value(
+            json_object_get(json_object_get(json_array_get(pair, 1), "goto"), "target"));
+        const struct service_config *s = v->service;
+        char wanted[32];
+
+        while (s->port[0] != port && s->port[1] != port)
+            s++;
+        if (s->policy == POLICY_BALANCE)
+            snprintf(wanted, sizeof wanted, "v%zu_client", vip);
+        else if (s->policy == POLICY_SINGLE && wanted_chain(vip, s->bucket, wanted) != NULL)
+            ;
+        else if (s->policy == POLICY_CLOSED &&
+                 class_claims((enum bucket_class)plan.class_of[s->bucket]))
+            snprintf(wanted, sizeof wanted, "v%zu_refuse", vip);
+        else
+            snprintf(wanted, sizeof wanted, "v%zu_foreign", vip);
+        assert_string_equal(target, wanted);
+    }
+    json_decref(elements);
+    json_decref(macs);
+}
+
 void made_check_classes(size_t vip)
 {
+    if (config.vip[vip].services > 2)
+        check_services(vip);
     check_classes(vip, "class");
     if (by_port(vip))
         check_classes(vip, "class_portless");

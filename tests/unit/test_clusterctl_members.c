@@ -203,23 +203,6 @@ static void test_status_of_held_members(void **state)
     assert_says(output, "! node1 is held for 0ms: it died too often lately");
 }
 
-static void test_status_of_skew(void **state)
-{
-    struct status *s = &canned->status;
-
-    (void)state;
-    assert_int_equal(run("status"), 0);
-    assert_null(strstr(output, "Bucket 7"));
-    s->skew.skewed = true;
-    assert_int_equal(run("status"), 0);
-    assert_says(output, "- Bucket 7 has 870 of the 1201 flows, 72 %, more than the share of one");
-    assert_says(output, "affinity = \"flow\"");
-    for (size_t i = 0; i < canned->config.vips; i++)
-        canned->config.vip[i].affinity = AFFINITY_FLOW;
-    assert_int_equal(run("status"), 0);
-    assert_says(output, "the same port: select = \"hash\"");
-}
-
 static void test_status_of_deafness(void **state)
 {
     struct status *s = &canned->status;
@@ -485,7 +468,6 @@ int main(void)
         CASE(test_status_of_the_quorum),
         CASE(test_status_of_the_witness),
         CASE(test_status_of_held_members),
-        CASE(test_status_of_skew),
         CASE(test_status_of_deafness),
         CASE(test_status_of_deafness_is_cut),
         CASE(test_status_of_disagreements),

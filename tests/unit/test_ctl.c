@@ -51,11 +51,12 @@ static void test_status_is_the_contract(void **state)
     assert_int_equal(json_array_size(vips), 3);
     assert_json(json_array_get(vips, 0),
                 "{\"address\": \"192.168.0.2/24\", \"interface\": \"eth0\", \"mode\": \"shared\","
-                "\"select\": \"mask\", \"affinity\": \"address\", \"mac\": \"02:bf:c0:a8:00:02\", "
+                "\"select\": \"mask\", \"affinity\": \"address\", \"services\": [], \"mac\": "
+                "\"02:bf:c0:a8:00:02\", "
                 "\"buckets\": 256,"
                 "\"owned\": 128, \"lingering\": 2, \"orphaned\": 0, \"flows\": 1200,"
                 "\"lease_ms\": 271, \"packets\": {\"accepted\": 5000000000, \"foreign\": 10,"
-                "\"orphan_reset\": 2, \"forwarded\": 0}}");
+                "\"orphan_reset\": 2, \"forwarded\": 0, \"refused\": 0}}");
     json_object_del(s, "members");
     json_object_del(s, "vips");
     assert_json(
@@ -177,7 +178,7 @@ static void test_which(void **state)
     }
     w = get("/v1/which?address=198.51.100.3");
     assert_json(w, "{\"address\": \"198.51.100.3\", \"port\": null, \"vip\": \"192.168.0.2/24\","
-                   "\"affinity\": \"address\", \"bucket\": 3,"
+                   "\"affinity\": \"address\", \"services\": [], \"bucket\": 3,"
                    "\"owner\": \"web2\", \"home\": \"web1\", \"order\": [\"web2\", \"web1\"],"
                    "\"claimed_by\": [\"web2\"], \"lingering_on\": [\"web1\"]}");
     json_decref(w);
@@ -195,7 +196,7 @@ static void test_which_by_flow(void **state)
     canned->config.vip[0].affinity = AFFINITY_FLOW;
     w = get("/v1/which?address=198.51.100.7:515");
     assert_json(w, "{\"address\": \"198.51.100.7\", \"port\": 515, \"vip\": \"192.168.0.2/24\","
-                   "\"affinity\": \"flow\", \"bucket\": 3,"
+                   "\"affinity\": \"flow\", \"services\": [], \"bucket\": 3,"
                    "\"owner\": \"web2\", \"home\": \"web1\", \"order\": [\"web2\", \"web1\"],"
                    "\"claimed_by\": [\"web2\"], \"lingering_on\": [\"web1\"]}");
     json_decref(w);
@@ -207,11 +208,37 @@ static void test_which_by_flow(void **state)
     assert_true(percent > 99.99 && percent < 100.01);
     json_object_del(w, "shares");
     assert_json(w, "{\"address\": \"198.51.100.7\", \"port\": null, \"vip\": \"192.168.0.2/24\","
-                   "\"affinity\": \"flow\", \"bucket\": null, \"owner\": null,"
+                   "\"affinity\": \"flow\", \"services\": [], \"bucket\": null, \"owner\": null,"
                    "\"home\": null, \"order\": [], \"claimed_by\": [], \"lingering_on\": [],"
                    "\"portless\": {\"bucket\": 7, \"owner\": \"web2\"}}");
     json_decref(w);
     canned->config.vip[0].affinity = AFFINITY_ADDRESS;
+}
+
+static void test_services(void **state)
+{
+    struct vip_config *v = &canned->config.vip[0];
+    json_t *vips, *w;
+    static const char services[] =
+        "[{\"protocol\": \"tcp\", \"ports\": [80, 443], \"policy\": \"balance\","
+        "  \"bucket\": null, \"owner\": null},"
+        " {\"protocol\": \"udp\", \"ports\": [], \"policy\": \"single\","
+        "  \"bucket\": 3, \"owner\": \"web2\"},"
+        " {\"protocol\": \"any\", \"ports\": [], \"policy\": \"closed\","
+        "  \"bucket\": 2, \"owner\": \"web1\"}]";
+
+    (void)state;
+    v->services = 3;
+    v->service[0] = (struct service_config){SERVICE_TCP, 2, {80, 443}, POLICY_BALANCE, 9};
+    v->service[1] = (struct service_config){SERVICE_UDP, 0, {0}, POLICY_SINGLE, 3};
+    v->service[2] = (struct service_config){SERVICE_ANY, 0, {0}, POLICY_CLOSED, 2};
+    vips = get("/v1/vips");
+    assert_json(json_object_get(json_array_get(json_object_get(vips, "vips"), 0), "services"),
+                services);
+    json_decref(vips);
+    w = get("/v1/which?address=198.51.100.7");
+    assert_json(json_object_get(w, "services"), services);
+    json_decref(w);
 }
 
 static void test_rules(void **state)
@@ -283,6 +310,7 @@ int main(void)
         CASE(test_buckets_of_the_largest_cluster),
         CASE(test_which),
         CASE(test_which_by_flow),
+        CASE(test_services),
         CASE(test_rules),
         CASE(test_changes_reach_the_daemon),
         CASE(test_refusals_are_told),
