@@ -146,7 +146,7 @@ def test_what_is_printed_loads(new_cluster, segment):
     printed = node.daemon("-c", node.config_path, "-n").stdout
     listed = node.ctl("rules").stdout
     for text in (printed[printed.index("table inet"):], listed):
-        node.host.enter(["nft", "-c", "-f", "-"], text=text)
+        segment.client.enter(["nft", "-c", "-f", "-"], text=text)
     assert "route_port" in printed and "class_any" in listed
 
 
