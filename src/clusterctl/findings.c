@@ -132,11 +132,24 @@ static const char *skew_remedy(const json_t *status)
     return "Whoever has this bucket has them all.";
 }
 
+/* One node at a time is what such a service is for. */
+static bool is_single(const json_t *status, long long bucket)
+{
+    size_t i, k;
+    json_t *v, *service;
+
+    json_array_foreach(json_object_get(status, "vips"), i, v)
+        json_array_foreach(json_object_get(v, "services"), k,
+                           service) if (strcmp(field_text(service, "policy"), "single") == 0 &&
+                                        field_number(service, "bucket") == bucket) return true;
+    return false;
+}
+
 static void check_skew(struct findings *f, const json_t *status)
 {
     const json_t *busiest = json_object_get(status, "busiest");
 
-    if (field_true(busiest, "skewed"))
+    if (field_true(busiest, "skewed") && !is_single(status, field_number(busiest, "bucket")))
         finding(f, false, skew_remedy(status),
                 "Bucket %lld has %lld of the %lld flows, %.0f %%, more than the share of one of "
                 "%lld nodes.",

@@ -12,6 +12,12 @@
  * it OWN and ADOPT fall through to LINGER, which lets no new flow in, whatever
  * has become of the daemon.
  *
+ * Services, if the VIP has any, are looked up first, by maps vN_class_port,
+ * vN_class_protocol and vN_class_any, whose values are chains too: those of the
+ * class that the service's own bucket has, or vN_client, where the client's bucket
+ * is looked up. What is closed is refused by vN_refuse on the node that has its
+ * bucket. So a packet's class still comes of one element.
+ *
  * Dependencies (nft_rule_need) stand where nft puts them, so that its listing
  * of our rules is short and loads again.
  */

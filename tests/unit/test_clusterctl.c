@@ -168,6 +168,11 @@ static void test_status_of_skew(void **state)
         canned->config.vip[i].affinity = AFFINITY_FLOW;
     assert_int_equal(run("status"), 0);
     assert_says(output, "the same port: select = \"hash\"");
+    canned->config.vip[2].services = 1;
+    canned->config.vip[2].service[0] =
+        (struct service_config){SERVICE_TCP, 1, {5432}, POLICY_SINGLE, 7};
+    assert_int_equal(run("status"), 0);
+    assert_null(strstr(output, "Bucket 7"));
 }
 
 static void test_services(void **state)
