@@ -250,9 +250,10 @@ static void dump_vip(struct daemon *d, size_t i)
         p = (struct nft_counters){0};
     log_info("status",
              "vip %s on %s: packets accepted %" PRIu64 ", foreign %" PRIu64 ", orphaned %" PRIu64
-             ", forwarded %" PRIu64,
+             ", forwarded %" PRIu64 ", refused %" PRIu64,
              address_text(&d->config.vip[i].address, address, sizeof address),
-             d->config.vip[i].interface, p.accepted, p.foreign, p.orphan_reset, p.forwarded);
+             d->config.vip[i].interface, p.accepted, p.foreign, p.orphan_reset, p.forwarded,
+             p.refused);
 }
 
 void daemon_dump(struct daemon *d)

@@ -18,7 +18,28 @@ enum {
 
 enum vip_mode { VIP_SHARED, VIP_INTERFACE, VIP_MODE_MAX };
 enum vip_select { SELECT_MASK, SELECT_HASH, SELECT_MAX };
+/* What of a client stays together on one node: its address, all of its /24 or
+ * /64, or each address and port. */
+enum vip_affinity { AFFINITY_ADDRESS, AFFINITY_NETWORK, AFFINITY_FLOW, AFFINITY_MAX };
 enum vip_orphans { ORPHANS_RESET, ORPHANS_DROP, ORPHANS_MAX };
+
+enum service_protocol { SERVICE_TCP, SERVICE_UDP, SERVICE_SCTP, SERVICE_ANY, SERVICE_MAX };
+
+/* BALANCE  each client goes to the owner of its bucket, as without services.
+ * SINGLE   all clients go to the owner of the service's own bucket.
+ * CLOSED   refused, by the owner of the service's own bucket. */
+enum service_policy { POLICY_BALANCE, POLICY_SINGLE, POLICY_CLOSED, POLICY_MAX };
+
+enum { SERVICES_MAX = 16, SERVICE_PORTS_MAX = 64 };
+
+/* A part of what comes to a virtual address. ANY is all but ICMP. */
+struct service_config {
+    enum service_protocol protocol;
+    size_t ports;                     /* 0: all that no other service names; of ANY always 0 */
+    uint16_t port[SERVICE_PORTS_MAX]; /* ascending */
+    enum service_policy policy;
+    uint16_t bucket; /* made of the address, the protocol and the ports */
+};
 
 /* One virtual address. */
 struct vip_config {
@@ -28,10 +49,13 @@ struct vip_config {
     enum vip_mode mode;
     struct mac mac; /* the shared MAC; "auto" resolved */
     enum vip_select select;
+    enum vip_affinity affinity;
     bool mask_source_mac;
     bool early_drop;
     enum vip_orphans orphans;
     usec orphan_after;
+    size_t services; /* ordered by protocol and first port; what none names is balanced */
+    struct service_config service[SERVICES_MAX];
 };
 
 struct config {

@@ -12,6 +12,7 @@ noinst_HEADERS += \
 	%D%/plan.h \
 	%D%/roster.h \
 	%D%/seal.h \
+	%D%/skew.h \
 	%D%/status.h \
 	%D%/types.h \
 	%D%/voters.h \

@@ -8,6 +8,7 @@
 #include "ipclusterd/bitmap.h"
 #include "ipclusterd/node.h"
 #include "ipclusterd/plan.h"
+#include "ipclusterd/skew.h"
 #include "ipclusterd/types.h"
 
 enum node_state {
@@ -103,6 +104,7 @@ struct status {
     usec unowned, contested; /* bucket-time, in us, as seen here */
     uint64_t rejected[REJECT_MAX];
     unsigned apply_failures; /* in a row, now */
+    struct skew skew;        /* of the last count */
 };
 
 const char *node_state_name(enum node_state s);

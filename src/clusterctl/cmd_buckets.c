@@ -9,6 +9,7 @@
 #include "clusterctl.h"
 #include "field.h"
 #include "http.h"
+#include "services.h"
 
 enum { ROW = 64, GROUP = 16, OWNERS_MAX = 256, COLOURS = 12 };
 
@@ -193,12 +194,64 @@ static void names_print(const char *label, const json_t *names, const char *none
     putchar('\n');
 }
 
+/* "web1 33.6 %, web2 ..." */
+static void shares_print(const json_t *answer)
+{
+    const json_t *shares = json_object_get(answer, "shares");
+    const json_t *portless = json_object_get(answer, "portless");
+    const char *owner = json_string_value(json_object_get(portless, "owner"));
+    size_t i;
+    json_t *share;
+
+    printf("%-10s the source port decides; name it: ADDRESS:PORT\n", "bucket");
+    printf("%-10s ", "share");
+    if (json_array_size(shares) == 0)
+        fputs("nobody", stdout);
+    json_array_foreach(shares, i, share)
+        printf("%s%s %.1f %%", i > 0 ? ", " : "", field_text(share, "name"),
+               json_number_value(json_object_get(share, "percent")));
+    putchar('\n');
+    printf("%-10s %lld, %s: for packets without ports, such as ping's\n", "bucket",
+           field_number(portless, "bucket"), owner != NULL ? owner : "nobody");
+}
+
+static void which_print(const json_t *answer)
+{
+    const char *owner = json_string_value(json_object_get(answer, "owner"));
+    const char *address = field_text(answer, "address");
+    bool six = strchr(address, ':') != NULL;
+    json_t *order;
+
+    printf("%-10s ", "client");
+    if (json_is_integer(json_object_get(answer, "port")))
+        printf("%s%s%s:%lld", six ? "[" : "", address, six ? "]" : "",
+               field_number(answer, "port"));
+    else
+        fputs(address, stdout);
+    printf(" at %s\n", field_text(answer, "vip"));
+    if (json_is_array(json_object_get(answer, "shares"))) {
+        shares_print(answer);
+        services_lines(json_object_get(answer, "services"));
+        return;
+    }
+    printf("%-10s %lld\n", "bucket", field_number(answer, "bucket"));
+    printf("%-10s %s\n", "owner", owner != NULL ? owner : "nobody");
+    order = json_deep_copy(json_object_get(answer, "order"));
+    if (owner != NULL && json_array_size(order) > 0)
+        json_array_remove(order, 0);
+    names_print("standby", order, "nobody");
+    names_print("claimed by", json_object_get(answer, "claimed_by"), "nobody");
+    names_print("lingering", json_object_get(answer, "lingering_on"), "nobody");
+    services_lines(json_object_get(answer, "services"));
+    json_decref(order);
+}
+
 int cmd_which(const struct call *c)
 {
     char target[1024];
     char *address = http_escape(c->argv[0]);
     char *vip = c->vip != NULL ? http_escape(c->vip) : NULL;
-    json_t *answer, *order;
+    json_t *answer;
     int code;
 
     if (strlen(address) + (vip != NULL ? strlen(vip) : 0) > 900)
@@ -212,22 +265,10 @@ int cmd_which(const struct call *c)
     free(vip);
     if (code != DONE)
         return code;
-    if (c->json) {
+    if (c->json)
         json_print(c, answer);
-    } else {
-        const char *owner = json_string_value(json_object_get(answer, "owner"));
-        printf("%-10s %s at %s\n", "client", field_text(answer, "address"),
-               field_text(answer, "vip"));
-        printf("%-10s %lld\n", "bucket", field_number(answer, "bucket"));
-        printf("%-10s %s\n", "owner", owner != NULL ? owner : "nobody");
-        order = json_deep_copy(json_object_get(answer, "order"));
-        if (owner != NULL && json_array_size(order) > 0)
-            json_array_remove(order, 0);
-        names_print("standby", order, "nobody");
-        names_print("claimed by", json_object_get(answer, "claimed_by"), "nobody");
-        names_print("lingering", json_object_get(answer, "lingering_on"), "nobody");
-        json_decref(order);
-    }
+    else
+        which_print(answer);
     json_decref(answer);
     return DONE;
 }

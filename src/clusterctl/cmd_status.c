@@ -10,6 +10,7 @@
 #include "findings.h"
 #include "field.h"
 #include "members.h"
+#include "services.h"
 #include "table.h"
 
 static void headline_print(const struct call *c, const json_t *status)
@@ -122,8 +123,10 @@ static void vips_detail_table(const struct call *c, const json_t *vips)
     static const struct table_column columns[] = {
         {"VIRTUAL ADDRESS", false, 15}, {"MAC", false, 0},  {"ACCEPTED", true, 0},
         {"FOREIGN", true, 0},           {"RESET", true, 0}, {"SENT ON", true, 0},
+        {"REFUSED", true, 0},
     };
-    static const char *const counters[] = {"accepted", "foreign", "orphan_reset", "forwarded"};
+    static const char *const counters[] = {"accepted", "foreign", "orphan_reset", "forwarded",
+                                           "refused"};
     struct table *t = table_new(columns, sizeof columns / sizeof *columns);
     char text[16];
     size_t i;
@@ -176,6 +179,7 @@ int cmd_vips(const struct call *c)
         vips_table(c, json_object_get(answer, "vips"));
         putchar('\n');
         vips_detail_table(c, json_object_get(answer, "vips"));
+        services_table(&c->screen, json_object_get(answer, "vips"));
     }
     json_decref(answer);
     return DONE;

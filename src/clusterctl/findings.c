@@ -111,6 +111,53 @@ static void check_buckets(struct findings *f, const json_t *status)
                 "The members do not agree yet.");
 }
 
+/* What can be done about it depends on how clients become buckets. */
+static const char *skew_remedy(const json_t *status)
+{
+    bool flow = true, hash = true;
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(json_object_get(status, "vips"), i, v)
+    {
+        flow = flow && strcmp(field_text(v, "affinity"), "flow") == 0;
+        hash = hash && strcmp(field_text(v, "select"), "hash") == 0;
+    }
+    if (!flow)
+        return "Whoever has this bucket has them all. They may be one client's, or of all behind "
+               "one NAT: see conntrack -L on this node. If its flows need not stay together, "
+               "affinity = \"flow\" spreads them: ipclusterd.conf(5).";
+    if (!hash)
+        return "Many clients send from the same port: select = \"hash\" spreads them.";
+    return "Whoever has this bucket has them all.";
+}
+
+/* One node at a time is what such a service is for. */
+static bool is_single(const json_t *status, long long bucket)
+{
+    size_t i, k;
+    json_t *v, *service;
+
+    json_array_foreach(json_object_get(status, "vips"), i, v)
+        json_array_foreach(json_object_get(v, "services"), k,
+                           service) if (strcmp(field_text(service, "policy"), "single") == 0 &&
+                                        field_number(service, "bucket") == bucket) return true;
+    return false;
+}
+
+static void check_skew(struct findings *f, const json_t *status)
+{
+    const json_t *busiest = json_object_get(status, "busiest");
+
+    if (field_true(busiest, "skewed") && !is_single(status, field_number(busiest, "bucket")))
+        finding(f, false, skew_remedy(status),
+                "Bucket %lld has %lld of the %lld flows, %.0f %%, more than the share of one of "
+                "%lld nodes.",
+                field_number(busiest, "bucket"), field_number(busiest, "flows"),
+                field_number(busiest, "of"), json_number_value(json_object_get(busiest, "percent")),
+                field_number(busiest, "nodes"));
+}
+
 static void check_rejected(struct findings *f, const json_t *status)
 {
     static const struct {
@@ -143,9 +190,9 @@ static void check_rejected(struct findings *f, const json_t *status)
 void findings_print(const struct screen *s, const json_t *status)
 {
     static void (*const checks[])(struct findings *, const json_t *) = {
-        check_state,     check_members,  check_hearing, check_quorum,
-        check_strangers, check_kernel,   check_buckets, check_timers,
-        check_clocks,    check_versions, check_key,     check_rejected,
+        check_state,  check_members, check_hearing,  check_quorum, check_strangers,
+        check_kernel, check_buckets, check_timers,   check_clocks, check_versions,
+        check_key,    check_skew,    check_rejected,
     };
     struct findings f = {.screen = s};
     size_t members = json_array_size(json_object_get(status, "members"));

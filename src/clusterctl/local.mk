@@ -24,6 +24,8 @@ clusterctl_SOURCES = \
 	%D%/members.h \
 	%D%/screen.c \
 	%D%/screen.h \
+	%D%/services.c \
+	%D%/services.h \
 	%D%/table.c \
 	%D%/table.h
 clusterctl_LDADD = libio.a libcore.a $(CURL_LIBS) $(io_LIBS) $(core_LIBS)

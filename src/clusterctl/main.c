@@ -40,7 +40,7 @@ static const struct command commands[] = {
     {"members", "[--matrix]", "the members in detail", 0, 0, TAKES_MATRIX, cmd_members},
     {"vips", "", "the virtual addresses in detail", 0, 0, 0, cmd_vips},
     {"buckets", "", "the map of buckets and their owners", 0, 0, 0, cmd_buckets},
-    {"which", "ADDRESS [--vip VIP]", "who serves this client", 1, 1, TAKES_VIP, cmd_which},
+    {"which", "ADDRESS[:PORT] [--vip VIP]", "who serves this client", 1, 1, TAKES_VIP, cmd_which},
     {"rules", "", "the ruleset in the kernel", 0, 0, 0, cmd_rules},
     {"events", "[-n N] [-f]", "what happened here", 0, 0, TAKES_FOLLOW, cmd_events},
     {"drain", "[NODE] [--wait [--timeout T]]", "take no new flows", 0, 1,

@@ -25,6 +25,7 @@ libcore_a_SOURCES = \
 	%D%/plan.c \
 	%D%/roster.c \
 	%D%/seal.c \
+	%D%/skew.c \
 	%D%/status.c \
 	%D%/voters.c \
 	%D%/voters_word.c \

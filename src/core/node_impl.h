@@ -161,6 +161,7 @@ struct node {
     instant count_at, count_asked;
     bool counted, count_waits;
     uint64_t flows_total;
+    struct skew skew;
 
     /* For the status. */
     uint64_t takeovers, rejected[REJECT_MAX];
@@ -341,5 +342,7 @@ void node_count(struct node *n, struct actions *out);
 bool node_acts(const struct node *n);
 /* Gives up every claim at once: the lease has lapsed, or the link is gone. */
 void node_yield(struct node *n);
+/* Flows are in other buckets than before: of every one there may be some here. */
+void node_reselected(struct node *n);
 
 #endif

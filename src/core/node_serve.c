@@ -365,6 +365,18 @@ void node_count(struct node *n, struct actions *out)
     node_action(out, ACTION_COUNT);
 }
 
+static void skew_look(struct node *n, const uint32_t *of)
+{
+    uint64_t total = n->flows_total;
+    size_t nodes = 0;
+    for (size_t i = 0; i < n->roster.count; i++) {
+        const struct member *m = &n->roster.member[i];
+        total += !m->self && member_alive(m) ? m->flows : 0;
+        nodes += n->serves[i];
+    }
+    skew_judge(&n->skew, of, n->config.buckets, total, nodes);
+}
+
 void node_counted(struct node *n, const uint32_t *of)
 {
     n->flows_total = 0;
@@ -378,6 +390,7 @@ void node_counted(struct node *n, const uint32_t *of)
             bitmap_clear(&n->flows, b);
         }
     }
+    skew_look(n, of);
     n->counted = true;
     n->count_waits = false;
     n->serve_dirty = true;
@@ -408,6 +421,17 @@ bool node_acts(const struct node *n)
             return true;
     }
     return false;
+}
+
+void node_reselected(struct node *n)
+{
+    for (unsigned b = 0; b < n->config.buckets; b++) {
+        if (n->class_of[b] == CLASS_FOREIGN)
+            n->class_of[b] = CLASS_LINGER;
+        bitmap_set(&n->flows, b);
+    }
+    n->count_at = instant_min(n->count_at, n->now);
+    n->serve_dirty = true;
 }
 
 void node_yield(struct node *n)

@@ -184,6 +184,7 @@ void node_status(const struct node *n, instant now, struct status *out)
     out->contested = n->contested;
     memcpy(out->rejected, n->rejected, sizeof out->rejected);
     out->apply_failures = n->failures;
+    out->skew = n->skew;
 }
 
 size_t node_standby(const struct node *n, unsigned bucket, int *order, size_t max)

@@ -159,8 +159,16 @@ static const char *const form_wanted[FORM_MAX] = {
     [FORM_TEXT] = "must be a text in quotes",
     [FORM_TEXTS] = "must be a text in quotes, or a list of them: [ \"...\", \"...\" ]",
     [FORM_NUMBER] = "must be a whole number, without quotes",
+    [FORM_NUMBERS] = "must be a whole number, or a list of them: [ 80, 443 ], without quotes",
     [FORM_TRUTH] = "must be true or false, without quotes",
 };
+
+static bool is_number(const config_setting_t *s)
+{
+    int type = config_setting_type(s);
+
+    return type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
+}
 
 /* Whether a setting is written as `form` wants. */
 static bool form_fits(const config_setting_t *s, enum conf_form form)
@@ -178,7 +186,9 @@ static bool form_fits(const config_setting_t *s, enum conf_form form)
     case FORM_TEXTS:
         return type == CONFIG_TYPE_STRING || type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST;
     case FORM_NUMBER:
-        return type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
+        return is_number(s);
+    case FORM_NUMBERS:
+        return is_number(s) || type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST;
     case FORM_TRUTH:
         return type == CONFIG_TYPE_BOOL;
     case FORM_MAX:
@@ -210,6 +220,7 @@ static void scalar_take(struct conf_file *f, const struct conf_key *k, const con
 
     switch (k->type->form) {
     case FORM_NUMBER:
+    case FORM_NUMBERS:
         in.number = config_setting_get_int64(s);
         break;
     case FORM_TRUTH:
@@ -223,12 +234,14 @@ static void scalar_take(struct conf_file *f, const struct conf_key *k, const con
         conf_complain(f, label, "%s", why);
 }
 
-static void texts_take(struct conf_file *f, const struct conf_key *k, const config_setting_t *s,
-                       const char *label, void *base)
+/* One value after the other. */
+static void values_take(struct conf_file *f, const struct conf_key *k, const config_setting_t *s,
+                        const char *label, void *base)
 {
+    enum conf_form each = k->type->form == FORM_TEXTS ? FORM_TEXT : FORM_NUMBER;
     int count = config_setting_length(s);
 
-    if (config_setting_type(s) == CONFIG_TYPE_STRING) {
+    if (form_fits(s, each)) {
         scalar_take(f, k, s, label, base);
         return;
     }
@@ -239,44 +252,77 @@ static void texts_take(struct conf_file *f, const struct conf_key *k, const conf
         char name[CONF_LABEL_BYTES];
 
         snprintf(name, sizeof(name), "%.160s[%d]", label, i);
-        if (config_setting_type(e) == CONFIG_TYPE_STRING)
+        if (form_fits(e, each))
             scalar_take(f, k, e, name, base);
         else
-            conf_complain(f, name, "%s", form_wanted[FORM_TEXT]);
+            conf_complain(f, name, "%s", form_wanted[each]);
     }
 }
 
-/* The defaults of all keys of one struct: of a VIP, or of all but the VIPs. */
-static void defaults_take(bool of_vip, void *base)
+/* The defaults of all keys of one struct: of those in a list's groups ("vips[]"), or,
+ * NULL, of those that are in none. */
+static void defaults_take(const char *within, void *base)
 {
-    for (size_t i = 0; i < conf_keys_count; i++)
-        if (conf_key_within(&conf_keys[i], "vips[]") == of_vip)
-            conf_key_default(&conf_keys[i], base);
+    for (size_t i = 0; i < conf_keys_count; i++) {
+        const struct conf_key *k = &conf_keys[i];
+
+        if (within != NULL ? conf_key_within(k, within) : strchr(k->path, '[') == NULL)
+            conf_key_default(k, base);
+    }
 }
 
 static void group_take(struct conf_file *f, const config_setting_t *group, const char *path,
                        const char *label, void *base);
 
-static void vips_take(struct conf_file *f, const struct conf_key *k, const config_setting_t *s,
-                      struct config *c)
+/* Where the groups of a list go: what they are, and room for one. */
+struct list {
+    const char *path, *what;
+    void *(*room)(void *base, size_t i);
+};
+
+static void *vip_room(void *base, size_t i)
 {
+    struct config *c = base;
+
+    c->vips = i + 1;
+    return &c->vip[i];
+}
+
+static void *service_room(void *base, size_t i)
+{
+    struct vip_config *v = base;
+
+    v->services = i + 1;
+    return &v->service[i];
+}
+
+static void list_take(struct conf_file *f, const struct conf_key *k, const config_setting_t *s,
+                      const char *label, void *base)
+{
+    static const struct list lists[] = {{"vips", "virtual addresses", vip_room},
+                                        {"vips[].services", "services", service_room}};
+    const struct list *list = &lists[0];
+    char within[CONF_LABEL_BYTES];
     int count = config_setting_length(s);
 
+    while (strcmp(list->path, k->path) != 0)
+        list++;
     if (count > k->max) {
-        conf_complain(f, k->path, "more than %d virtual addresses", (int)k->max);
+        conf_complain(f, label, "more than %d %s", (int)k->max, list->what);
         count = (int)k->max;
     }
-    c->vips = (size_t)count;
+    snprintf(within, sizeof(within), "%s[]", k->path);
     for (int i = 0; i < count; i++) {
         const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
-        char label[CONF_LABEL_BYTES];
+        void *room = list->room(base, (size_t)i);
+        char name[CONF_LABEL_BYTES];
 
-        snprintf(label, sizeof(label), "%s[%d]", k->path, i);
-        defaults_take(true, &c->vip[i]);
+        snprintf(name, sizeof(name), "%.160s[%d]", label, i);
+        defaults_take(within, room);
         if (config_setting_is_group(e))
-            group_take(f, e, "vips[]", label, &c->vip[i]);
+            group_take(f, e, within, name, room);
         else
-            conf_complain(f, label, "%s", form_wanted[FORM_GROUP]);
+            conf_complain(f, name, "%s", form_wanted[FORM_GROUP]);
     }
 }
 
@@ -302,9 +348,9 @@ static void member_take(struct conf_file *f, const config_setting_t *s, const ch
     } else if (k->type->form == FORM_GROUP) {
         group_take(f, s, k->path, member_label, base);
     } else if (k->type->form == FORM_LIST) {
-        vips_take(f, k, s, base);
-    } else if (k->type->form == FORM_TEXTS) {
-        texts_take(f, k, s, member_label, base);
+        list_take(f, k, s, member_label, base);
+    } else if (k->type->form == FORM_TEXTS || k->type->form == FORM_NUMBERS) {
+        values_take(f, k, s, member_label, base);
     } else {
         scalar_take(f, k, s, member_label, base);
     }
@@ -367,7 +413,7 @@ static int file_take(struct conf_file *f, struct config *out)
     config_init(&tree);
     f->tree = &tree;
     if (f->faults == 0 && syntax_take(f)) {
-        defaults_take(false, &c);
+        defaults_take(NULL, &c);
         group_take(f, config_root_setting(&tree), "", "", &c);
         conf_resolve(f, &c);
         if (!f->keyless)

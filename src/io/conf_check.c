@@ -91,15 +91,27 @@ static void vip_pair_check(struct conf_file *f, const struct config *c, size_t i
     }
 }
 
+/* A mask of ports needs a second map, for what has none. */
+static void elements_check(struct conf_file *f, const struct config *c)
+{
+    size_t maps = c->vips;
+
+    for (size_t i = 0; i < c->vips; i++)
+        maps += c->vip[i].select == SELECT_MASK && c->vip[i].affinity == AFFINITY_FLOW;
+    if (maps * c->buckets > VIP_BUCKETS_MAX)
+        conf_complain(f, "cluster.buckets",
+                      "%u buckets for each of %zu virtual addresses%s are more than %d: the kernel "
+                      "could not change them within a lease; take fewer buckets",
+                      (unsigned)c->buckets, c->vips,
+                      maps > c->vips ? ", twice for select \"mask\" with affinity \"flow\"," : "",
+                      VIP_BUCKETS_MAX);
+}
+
 static void vips_check(struct conf_file *f, const struct config *c)
 {
     char label[CONF_LABEL_BYTES];
 
-    if (c->vips * c->buckets > VIP_BUCKETS_MAX)
-        conf_complain(f, "cluster.buckets",
-                      "%u buckets for each of %zu virtual addresses are more than %d: the kernel "
-                      "could not change them within a lease; take fewer buckets",
-                      (unsigned)c->buckets, c->vips, VIP_BUCKETS_MAX);
+    elements_check(f, c);
     for (size_t i = 0; i < c->vips; i++) {
         for (size_t j = 0; j < i; j++)
             vip_pair_check(f, c, i, j);
@@ -181,8 +193,10 @@ void conf_resolve(struct conf_file *f, struct config *c)
     quorum_check(f, c);
     flap_check(f, c);
     vips_check(f, c);
+    conf_services_check(f, c);
     if (f->faults > 0)
         return;
+    conf_services_resolve(c);
     c->digest = conf_digest(c);
     for (size_t i = 0; i < PART_MAX; i++)
         c->part[i] = conf_part_hash(c, (enum config_part)i);

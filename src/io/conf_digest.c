@@ -13,7 +13,7 @@
 #include "conf_file.h"
 
 /* What is hashed before what came after the first version. */
-enum extension { EXTENSION_QUORUM = 1, EXTENSION_FLAP };
+enum extension { EXTENSION_QUORUM = 1, EXTENSION_FLAP, EXTENSION_AFFINITY, EXTENSION_SERVICES };
 
 static const struct flap_config flap_standard = {
     .penalty = 1000,
@@ -100,6 +100,35 @@ static void flap_hash(crypto_generichash_state *h, const struct flap_config *f)
     hash_number(h, (uint64_t)f->max_hold);
 }
 
+/* Told of those VIPs alone that have another than the first. */
+static void affinity_hash(crypto_generichash_state *h, const struct vip_config *v)
+{
+    if (v->affinity == AFFINITY_ADDRESS)
+        return;
+    hash_number(h, EXTENSION_AFFINITY);
+    hash_address(h, &v->address);
+    hash_number(h, v->affinity);
+}
+
+/* They are in an order of their own, and so are their ports. */
+static void services_hash(crypto_generichash_state *h, const struct vip_config *v)
+{
+    if (v->services == 0)
+        return;
+    hash_number(h, EXTENSION_SERVICES);
+    hash_address(h, &v->address);
+    hash_number(h, v->services);
+    for (size_t i = 0; i < v->services; i++) {
+        const struct service_config *s = &v->service[i];
+
+        hash_number(h, s->protocol);
+        hash_number(h, s->policy);
+        hash_number(h, s->ports);
+        for (size_t p = 0; p < s->ports; p++)
+            hash_number(h, s->port[p]);
+    }
+}
+
 static bool flap_is_standard(const struct flap_config *f)
 {
     return f->penalty == flap_standard.penalty && f->suppress == flap_standard.suppress &&
@@ -146,17 +175,23 @@ uint64_t conf_digest(const struct config *c)
         hash_number(&h, EXTENSION_FLAP);
         flap_hash(&h, &c->flap);
     }
+    for (size_t i = 0; i < c->vips; i++)
+        affinity_hash(&h, order[i]);
+    for (size_t i = 0; i < c->vips; i++)
+        services_hash(&h, order[i]);
     return hash_end(&h);
 }
 
 /* Defaults are left out, so that a VIP that one node lacks is told as that alone. */
 static void select_hash(crypto_generichash_state *h, const struct vip_config *v)
 {
-    if (v->select == SELECT_MASK && v->orphans == ORPHANS_RESET)
-        return;
-    hash_address(h, &v->address);
-    hash_number(h, v->select);
-    hash_number(h, v->orphans);
+    if (v->select != SELECT_MASK || v->orphans != ORPHANS_RESET) {
+        hash_address(h, &v->address);
+        hash_number(h, v->select);
+        hash_number(h, v->orphans);
+    }
+    affinity_hash(h, v);
+    services_hash(h, v);
 }
 
 static void vip_hash(crypto_generichash_state *h, const struct vip_config *v)

@@ -53,6 +53,11 @@ void conf_resolve(struct conf_file *f, struct config *c);
  * (conf_keyfile.c). */
 void conf_keys_load(struct conf_file *f, struct config *c);
 
+/* Orders the VIPs' services and gives them their buckets (conf_services.c); before,
+ * checks what concerns several of them. */
+void conf_services_check(struct conf_file *f, const struct config *c);
+void conf_services_resolve(struct config *c);
+
 /* What c->digest and c->part must be (conf_digest.c). */
 uint64_t conf_digest(const struct config *c);
 uint32_t conf_part_hash(const struct config *c, enum config_part part);

@@ -20,15 +20,24 @@ static const struct conf_word mode_words[] = {
 static const struct conf_word select_words[] = {{"mask", false}, {"hash", false}, {NULL, false}};
 static const struct conf_word affinity_words[] = {
     {"address", false},
-    {"network", true},
-    {"flow", true},
+    {"network", false},
+    {"flow", false},
     {NULL, false},
 };
+static const struct conf_word protocol_words[] = {
+    {"tcp", false}, {"udp", false}, {"sctp", false}, {"any", false}, {NULL, false}};
+static const struct conf_word policy_words[] = {
+    {"balance", false}, {"single", false}, {"closed", false}, {NULL, false}};
 static const struct conf_word orphans_words[] = {{"reset", false}, {"drop", false}, {NULL, false}};
 
 static_assert(QUORUM_NONE == 0 && QUORUM_MAJORITY == 1, "quorum_words");
 static_assert(VIP_SHARED == 0 && VIP_INTERFACE == 1, "mode_words");
 static_assert(SELECT_MASK == 0 && SELECT_HASH == 1, "select_words");
+static_assert(AFFINITY_ADDRESS == 0 && AFFINITY_NETWORK == 1 && AFFINITY_FLOW == 2,
+              "affinity_words");
+static_assert(SERVICE_TCP == 0 && SERVICE_UDP == 1 && SERVICE_SCTP == 2 && SERVICE_ANY == 3,
+              "protocol_words");
+static_assert(POLICY_BALANCE == 0 && POLICY_SINGLE == 1 && POLICY_CLOSED == 2, "policy_words");
 static_assert(ORPHANS_RESET == 0 && ORPHANS_DROP == 1, "orphans_words");
 static_assert(sizeof(enum vip_mode) == sizeof(unsigned), "word_set");
 
@@ -38,6 +47,7 @@ static_assert(sizeof(enum vip_mode) == sizeof(unsigned), "word_set");
 #define H (3600 * USEC_PER_S)
 #define C(member) offsetof(struct config, member)
 #define V(member) offsetof(struct vip_config, member)
+#define SV(member) offsetof(struct service_config, member)
 #define OPT CONF_OPTIONAL
 #define REQ CONF_REQUIRED
 #define NOWHERE SIZE_MAX
@@ -95,11 +105,15 @@ const struct conf_key conf_keys[] = {
     {"vips[].mac", T(mac), OPT, V(mac), 0, 0, "auto", NULL, NULL},
     {"vips[].mask_source_mac", T(truth), OPT, V(mask_source_mac), 0, 0, "true", NULL, NULL},
     {"vips[].select", T(word), OPT, V(select), 0, 0, "mask", NULL, select_words},
-    {"vips[].affinity", T(word), OPT, NOWHERE, 0, 0, "address", NULL, affinity_words},
+    {"vips[].affinity", T(word), OPT, V(affinity), 0, 0, "address", NULL, affinity_words},
     {"vips[].early_drop", T(truth), OPT, V(early_drop), 0, 0, "true", NULL, NULL},
     {"vips[].orphans", T(word), OPT, V(orphans), 0, 0, "reset", NULL, orphans_words},
     {"vips[].orphan_after", T(duration), OPT, V(orphan_after), 0, 10 * M, "1s", NULL, NULL},
-    {"vips[].services", T(later), CONF_LATER, NOWHERE, 0, 0, NULL, NULL, NULL},
+    {"vips[].services", T(list), OPT, NOWHERE, 0, SERVICES_MAX, NULL, "none", NULL},
+    {"vips[].services[].protocol", T(word), REQ, SV(protocol), 0, 0, NULL, NULL, protocol_words},
+    {"vips[].services[].ports", T(ports), OPT, NOWHERE, 1, SERVICE_PORTS_MAX, NULL,
+     "all of the protocol", NULL},
+    {"vips[].services[].policy", T(word), OPT, SV(policy), 0, 0, "balance", NULL, policy_words},
 
     {"health", T(later), CONF_LATER, NOWHERE, 0, 0, NULL, NULL, NULL},
     {"multipath", T(later), CONF_LATER, NOWHERE, 0, 0, NULL, NULL, NULL},
@@ -188,7 +202,9 @@ const struct conf_key *conf_key_nearest(const char *group, const char *name)
             d = 1; /* the right word in the wrong place */
         else
             continue;
-        if (d < least) {
+        /* Of equals the one in this group. */
+        if (d < least || (d == least && best != NULL && conf_key_within(k, group) &&
+                          !conf_key_within(best, group))) {
             least = d;
             best = k;
         }
@@ -224,7 +240,7 @@ static void range_dump(const struct conf_key *k, FILE *out)
         fprintf(out, ", %s..%s", duration_text(k->min, low), duration_text(k->max, high));
     else if (t->form == FORM_NUMBER)
         fprintf(out, ", %d..%d", (int)k->min, (int)k->max);
-    else if (t->form == FORM_TEXTS || t->form == FORM_LIST)
+    else if (t->form == FORM_TEXTS || t->form == FORM_NUMBERS || t->form == FORM_LIST)
         fprintf(out, ", at most %d", (int)k->max);
     else if (k->max > 0)
         fprintf(out, ", %d..%d bytes", (int)k->min, (int)k->max);

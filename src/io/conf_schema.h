@@ -20,6 +20,7 @@ enum conf_form {
     FORM_TEXT,  /* "..." */
     FORM_TEXTS, /* "..." or [ "...", ... ]; the setter takes one after the other */
     FORM_NUMBER,
+    FORM_NUMBERS, /* 80 or [ 80, 443 ]; likewise */
     FORM_TRUTH,
     FORM_MAX
 };
@@ -54,10 +55,10 @@ struct conf_key {
     const char *path; /* "node.weight"; inside a list "vips[].mode" */
     const struct conf_type *type;
     enum conf_need need;
-    size_t at;                     /* in struct config, or in struct vip_config below "vips[]" */
-    int64_t min, max;              /* numbers; durations in us; bytes of a text; elements */
-    const char *fallback;          /* the default, as written in the file; NULL: none */
-    const char *shown;             /* the default in words, if it is not `fallback` */
+    size_t at;            /* in struct config; below "vips[]" in struct vip_config, and so on */
+    int64_t min, max;     /* numbers; durations in us; bytes of a text; elements */
+    const char *fallback; /* the default, as written in the file; NULL: none */
+    const char *shown;    /* the default in words, if it is not `fallback` */
     const struct conf_word *words; /* the value stored is the index */
 };
 

@@ -170,6 +170,21 @@ static bool power_set(const struct conf_key *k, const struct conf_input *in, voi
     return number_set(k, in, base, why);
 }
 
+static bool ports_set(const struct conf_key *k, const struct conf_input *in, void *base, char *why)
+{
+    struct service_config *s = base;
+
+    if (in->number < 1 || in->number > UINT16_MAX)
+        return refuse(why, "%lld is no port; 1..%d", in->number, UINT16_MAX);
+    for (size_t i = 0; i < s->ports; i++)
+        if (s->port[i] == in->number)
+            return refuse(why, "%lld is listed twice", in->number);
+    if (s->ports == (size_t)k->max)
+        return refuse(why, "more than %d ports", (int)k->max);
+    s->port[s->ports++] = (uint16_t)in->number;
+    return true;
+}
+
 static bool truth_set(const struct conf_key *k, const struct conf_input *in, void *base, char *why)
 {
     (void)why;
@@ -294,6 +309,7 @@ const struct conf_type conf_type_host = {"address", FORM_TEXT, host_set};
 const struct conf_type conf_type_addresses = {"list of addresses", FORM_TEXTS, peers_set};
 const struct conf_type conf_type_number = {"integer", FORM_NUMBER, number_set};
 const struct conf_type conf_type_count = {"integer", FORM_NUMBER, count_set};
+const struct conf_type conf_type_ports = {"port or list of them", FORM_NUMBERS, ports_set};
 const struct conf_type conf_type_power = {"power of two", FORM_NUMBER, power_set};
 const struct conf_type conf_type_truth = {"boolean", FORM_TRUTH, truth_set};
 const struct conf_type conf_type_duration = {"duration", FORM_TEXT, duration_set};

@@ -18,6 +18,7 @@ extern const struct conf_type conf_type_host;
 extern const struct conf_type conf_type_addresses;
 extern const struct conf_type conf_type_number;
 extern const struct conf_type conf_type_count;
+extern const struct conf_type conf_type_ports;
 extern const struct conf_type conf_type_power;
 extern const struct conf_type conf_type_truth;
 extern const struct conf_type conf_type_duration;

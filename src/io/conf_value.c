@@ -263,7 +263,7 @@ static const struct {
     [PART_BUCKETS] = {"buckets", "cluster.buckets"},
     [PART_TIMING] = {"timing", "heartbeat.dead_after or lease"},
     [PART_VIPS] = {"vips", "vips (address, mode or mac)"},
-    [PART_SELECT] = {"select", "vips[].select or orphans"},
+    [PART_SELECT] = {"select", "vips[].select, affinity, orphans or services"},
     [PART_QUORUM] = {"quorum", "cluster.quorum or members"},
     [PART_FLAP] = {"flap", "flap"},
 };

@@ -39,6 +39,7 @@
 #include "flow_set.h"
 #include "log.h"
 #include "netlink.h"
+#include "selection.h"
 
 static const enum family families[] = {FAMILY_IP4, FAMILY_IP6};
 
@@ -91,61 +92,6 @@ static usec clock_usec(clockid_t clock)
 
     clock_gettime(clock, &t);
     return (usec)t.tv_sec * USEC_PER_S + t.tv_nsec / 1000;
-}
-
-/* The seed is part of the rules that we load, see design "Selection". */
-#define HASH_SEED 0xdeadbeefu
-
-static uint32_t rotate(uint32_t x, unsigned by)
-{
-    return x << by | x >> (32 - by);
-}
-
-/*
- * The kernel's jhash (Bob Jenkins' lookup3) of 4 or 16 bytes, as nftables
- * computes it. It reads whole blocks of 12 bytes as words of the host's byte
- * order, and the rest byte by byte: for IPv6, hosts of different byte order
- * put a client into different buckets.
- */
-static uint32_t hash_of(const uint8_t *byte, uint32_t length)
-{
-    uint32_t a, b, c;
-
-    a = b = c = 0xdeadbeefu + length + HASH_SEED;
-    if (length > 12) {
-        uint32_t word[3];
-        memcpy(word, byte, sizeof(word));
-        a += word[0], b += word[1], c += word[2];
-        a -= c, a ^= rotate(c, 4), c += b;
-        b -= a, b ^= rotate(a, 6), a += c;
-        c -= b, c ^= rotate(b, 8), b += a;
-        a -= c, a ^= rotate(c, 16), c += b;
-        b -= a, b ^= rotate(a, 19), a += c;
-        c -= b, c ^= rotate(b, 4), b += a;
-        byte += 12;
-    }
-    a += (uint32_t)byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 |
-         (uint32_t)byte[3] << 24;
-    c ^= b, c -= rotate(b, 14);
-    a ^= c, a -= rotate(c, 11);
-    b ^= a, b -= rotate(a, 25);
-    c ^= b, c -= rotate(b, 16);
-    a ^= c, a -= rotate(c, 4);
-    b ^= a, b -= rotate(a, 14);
-    c ^= b, c -= rotate(b, 24);
-    return c;
-}
-
-unsigned bucket_of(enum vip_select select, uint16_t buckets, const struct address *client)
-{
-    const bool four = client->family == FAMILY_IP4;
-    const uint8_t *low = client->byte + (four ? 0 : 12);
-
-    if (select == SELECT_HASH)
-        return (unsigned)((uint64_t)hash_of(client->byte, four ? 4 : 16) * buckets >> 32);
-    const uint32_t bits =
-        (uint32_t)low[0] << 24 | (uint32_t)low[1] << 16 | (uint32_t)low[2] << 8 | (uint32_t)low[3];
-    return bits & (buckets - 1u);
 }
 
 int conntrack_open(struct conntrack **out)
@@ -250,7 +196,16 @@ static bool flow_look(const struct conntrack *c, const struct config *config,
         return true;
     const uint8_t state = nfct_get_attr_u8(nfct, ATTR_TCP_STATE);
     out->kept = state < TCP_CONNTRACK_MAX && state_needs_node[state];
-    out->bucket = bucket_of(config->vip[out->vip].select, config->buckets, &from);
+    const struct vip_config *vip = &config->vip[out->vip];
+    const struct source source = {
+        .address = from,
+        .port = ntohs(nfct_get_attr_u16(nfct, ATTR_ORIG_PORT_SRC)),
+        .has_port = true,
+    };
+    const struct service_config *service =
+        selection_service(vip, IPPROTO_TCP, ntohs(nfct_get_attr_u16(nfct, ATTR_ORIG_PORT_DST)));
+    const bool single = service != NULL && service->policy == POLICY_SINGLE;
+    out->bucket = single ? service->bucket : selection_bucket(vip, config->buckets, &source);
     out->key = flow_key(c, nfct, &from, out->vip);
     return true;
 }

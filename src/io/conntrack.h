@@ -61,7 +61,4 @@ bool conntrack_known(struct conntrack *c, const struct config *config,
 /* True if the next dump should wait: the last has taken long, and was just now. */
 bool conntrack_rests(const struct conntrack *c);
 
-/* The bucket of a client's address, as the kernel computes it. */
-unsigned bucket_of(enum vip_select select, uint16_t buckets, const struct address *client);
-
 #endif

@@ -136,7 +136,7 @@ static int vip_find(const struct config *c, const struct ctl_request *r)
     for (size_t i = 0; i < c->vips; i++) {
         const struct address *a = &c->vip[i].address;
         size_t bytes = a->family == FAMILY_IP4 ? 4 : 16;
-        if (a->family != r->address.family)
+        if (a->family != r->client.address.family)
             continue;
         if (r->vip.family == FAMILY_NONE ||
             (r->vip.family == a->family && memcmp(r->vip.byte, a->byte, bytes) == 0))
@@ -154,12 +154,12 @@ static void answer_which(void *context, const struct ctl_request *r)
     if (v == NULL)
         evhttp_send_error(x->http, HTTP_INTERNAL, NULL);
     else if (vip >= 0)
-        reply_json(x, HTTP_OK, ctl_json_which(v, &r->address, (size_t)vip));
+        reply_json(x, HTTP_OK, ctl_json_which(v, &r->client, (size_t)vip));
     else if (r->vip.family == FAMILY_NONE)
         reply_error(x, HTTP_NOTFOUND,
-                    r->address.family == FAMILY_IP4 ? "no virtual address here is IPv4"
-                                                    : "no virtual address here is IPv6");
-    else if (r->vip.family != r->address.family)
+                    r->client.address.family == FAMILY_IP4 ? "no virtual address here is IPv4"
+                                                           : "no virtual address here is IPv6");
+    else if (r->vip.family != r->client.address.family)
         reply_error(x, HTTP_BADREQUEST, "one of the two addresses is IPv4 and the other IPv6");
     else
         reply_error(x, HTTP_NOTFOUND, "that is no virtual address of this cluster");

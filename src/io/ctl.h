@@ -4,7 +4,7 @@
  *
  *   GET  /v1/status /v1/members /v1/vips /v1/buckets /v1/version
  *   GET  /v1/rules                 text/plain: the live ruleset
- *   GET  /v1/which?address=A[&vip=V]
+ *   GET  /v1/which?address=A[:PORT][&vip=V]
  *   GET  /v1/events[?since=N]      those after number N
  *   GET  /metrics                  OpenMetrics
  *   POST /v1/drain /v1/undrain [{"node": NAME}]   /v1/leave   /v1/reload   /v1/rekey

@@ -62,6 +62,37 @@ json_t *ctl_json_address(const struct address *a)
     return a->family == FAMILY_NONE ? json_null() : json_string(address_text(a, text, sizeof text));
 }
 
+static const char *const affinity_name[AFFINITY_MAX] = {
+    [AFFINITY_ADDRESS] = "address", [AFFINITY_NETWORK] = "network", [AFFINITY_FLOW] = "flow"};
+
+static const char *const protocol_name[SERVICE_MAX] = {
+    [SERVICE_TCP] = "tcp", [SERVICE_UDP] = "udp", [SERVICE_SCTP] = "sctp", [SERVICE_ANY] = "any"};
+static const char *const policy_name[POLICY_MAX] = {
+    [POLICY_BALANCE] = "balance", [POLICY_SINGLE] = "single", [POLICY_CLOSED] = "closed"};
+
+/* What has a bucket of its own tells it, and who owns that: he serves it, or refuses. */
+static json_t *service_json(const struct status *s, const struct service_config *service)
+{
+    bool own = service->policy != POLICY_BALANCE;
+    json_t *ports = json_array();
+
+    for (size_t i = 0; i < service->ports; i++)
+        json_array_append_new(ports, json_integer(service->port[i]));
+    return json_pack("{s:s, s:o, s:s, s:o, s:o}", "protocol", protocol_name[service->protocol],
+                     "ports", ports, "policy", policy_name[service->policy], "bucket",
+                     own ? json_integer(service->bucket) : json_null(), "owner",
+                     own ? member_name(s, s->bucket[service->bucket].owner) : json_null());
+}
+
+static json_t *services_json(const struct status *s, const struct vip_config *vip)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < vip->services; i++)
+        json_array_append_new(list, service_json(s, &vip->service[i]));
+    return list;
+}
+
 static json_t *vip_json(const struct ctl_view *v, size_t index)
 {
     static const char *const mode_name[VIP_MODE_MAX] = {
@@ -74,15 +105,17 @@ static json_t *vip_json(const struct ctl_view *v, size_t index)
     usec lease = s->lease_left > 0 ? s->lease_left : 0;
     char mac[18];
 
-    return json_pack(
-        "{s:o, s:s, s:s, s:s, s:o, s:i, s:i, s:i, s:i, s:I, s:I, s:{s:I, s:I, s:I, s:I}}",
-        "address", vip_text(vip), "interface", vip->interface, "mode", mode_name[vip->mode],
-        "select", select_name[vip->select], "mac", json_string(mac_text(&vip->mac, mac)), "buckets",
-        (int)s->buckets, "owned", (int)s->owned, "lingering", (int)s->lingering, "orphaned",
-        (int)s->orphaned, "flows", (json_int_t)v->counts->vip[index], "lease_ms",
-        ctl_json_ms(lease), "packets", "accepted", (json_int_t)p->accepted, "foreign",
-        (json_int_t)p->foreign, "orphan_reset", (json_int_t)p->orphan_reset, "forwarded",
-        (json_int_t)p->forwarded);
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:i, s:i, s:I, s:I,"
+                     " s:{s:I, s:I, s:I, s:I, s:I}}",
+                     "address", vip_text(vip), "interface", vip->interface, "mode",
+                     mode_name[vip->mode], "select", select_name[vip->select], "affinity",
+                     affinity_name[vip->affinity], "services", services_json(s, vip), "mac",
+                     json_string(mac_text(&vip->mac, mac)), "buckets", (int)s->buckets, "owned",
+                     (int)s->owned, "lingering", (int)s->lingering, "orphaned", (int)s->orphaned,
+                     "flows", (json_int_t)v->counts->vip[index], "lease_ms", ctl_json_ms(lease),
+                     "packets", "accepted", (json_int_t)p->accepted, "foreign",
+                     (json_int_t)p->foreign, "orphan_reset", (json_int_t)p->orphan_reset,
+                     "forwarded", (json_int_t)p->forwarded, "refused", (json_int_t)p->refused);
 }
 
 json_t *ctl_json_vip_list(const struct ctl_view *v)
@@ -105,23 +138,91 @@ json_t *ctl_json_version(const struct ctl_view *v)
                      ctl_json_text(v->status->cluster), "node", ctl_json_text(v->status->node));
 }
 
-json_t *ctl_json_which(const struct ctl_view *v, const struct address *client, size_t vip)
+/* "order": the owner and who stands by, best first. */
+static json_t *order_json(const struct ctl_view *v, unsigned bucket)
 {
-    const struct status *s = v->status;
-    unsigned bucket = bucket_of(v->config->vip[vip].select, s->buckets, client);
     int order[MEMBERS_MAX];
     size_t count = v->standby(v->standby_arg, bucket, order, MEMBERS_MAX);
     json_t *names = json_array();
 
-    assert(bucket < s->buckets && count <= MEMBERS_MAX);
+    assert(count <= MEMBERS_MAX);
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(names, member_name(s, order[i]));
-    return json_pack("{s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o}", "address",
-                     ctl_json_address(client), "vip", vip_text(&v->config->vip[vip]), "bucket",
-                     (int)bucket, "owner", member_name(s, s->bucket[bucket].owner), "home",
-                     member_name(s, s->bucket[bucket].home), "order", names, "claimed_by",
-                     members_with(s, s->claim, bucket), "lingering_on",
-                     members_with(s, s->linger, bucket));
+        json_array_append_new(names, member_name(v->status, order[i]));
+    return names;
+}
+
+/* Of all the ports that a client can send from, how many each owner has, in percent. */
+static json_t *shares_json(const struct ctl_view *v, const struct vip_config *vip,
+                           const struct source *client)
+{
+    const struct status *s = v->status;
+    unsigned ports[MEMBERS_MAX] = {0};
+    struct source from = *client;
+    json_t *list = json_array();
+
+    from.has_port = true;
+    for (unsigned port = 1; port <= UINT16_MAX; port++) {
+        from.port = (uint16_t)port;
+        int owner = s->bucket[selection_bucket(vip, s->buckets, &from)].owner;
+        if (owner >= 0 && owner < MEMBERS_MAX)
+            ports[owner]++;
+    }
+    for (size_t i = 0; i < s->members; i++)
+        if (ports[i] > 0)
+            json_array_append_new(list,
+                                  json_pack("{s:o, s:f}", "name", ctl_json_text(s->member[i].name),
+                                            "percent", 100.0 * ports[i] / UINT16_MAX));
+    return list;
+}
+
+/* Without a port: no bucket, but the shares, and who has what comes without ports. */
+static void which_shares_add(json_t *object, const struct ctl_view *v, const struct vip_config *vip,
+                             const struct source *client)
+{
+    const struct status *s = v->status;
+    unsigned bucket = selection_bucket(vip, s->buckets, client);
+
+    json_object_set_new(object, "bucket", json_null());
+    json_object_set_new(object, "owner", json_null());
+    json_object_set_new(object, "home", json_null());
+    json_object_set_new(object, "order", json_array());
+    json_object_set_new(object, "claimed_by", json_array());
+    json_object_set_new(object, "lingering_on", json_array());
+    json_object_set_new(object, "shares", shares_json(v, vip, client));
+    json_object_set_new(object, "portless",
+                        json_pack("{s:i, s:o}", "bucket", (int)bucket, "owner",
+                                  member_name(s, s->bucket[bucket].owner)));
+}
+
+static void which_bucket_add(json_t *object, const struct ctl_view *v, unsigned bucket)
+{
+    const struct status *s = v->status;
+
+    assert(bucket < s->buckets);
+    json_object_set_new(object, "bucket", json_integer((json_int_t)bucket));
+    json_object_set_new(object, "owner", member_name(s, s->bucket[bucket].owner));
+    json_object_set_new(object, "home", member_name(s, s->bucket[bucket].home));
+    json_object_set_new(object, "order", order_json(v, bucket));
+    json_object_set_new(object, "claimed_by", members_with(s, s->claim, bucket));
+    json_object_set_new(object, "lingering_on", members_with(s, s->linger, bucket));
+}
+
+json_t *ctl_json_which(const struct ctl_view *v, const struct source *client, size_t vip)
+{
+    const struct vip_config *at = &v->config->vip[vip];
+    json_t *object = json_object();
+
+    json_object_set_new(object, "address", ctl_json_address(&client->address));
+    json_object_set_new(object, "port",
+                        client->has_port ? json_integer(client->port) : json_null());
+    json_object_set_new(object, "vip", vip_text(at));
+    json_object_set_new(object, "affinity", json_string(affinity_name[at->affinity]));
+    json_object_set_new(object, "services", services_json(v->status, at));
+    if (at->affinity == AFFINITY_FLOW && !client->has_port)
+        which_shares_add(object, v, at, client);
+    else
+        which_bucket_add(object, v, selection_bucket(at, v->status->buckets, client));
+    return object;
 }
 
 static json_t *bucket_json(const struct status *s, unsigned bucket)

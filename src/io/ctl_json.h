@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "ctl.h"
+#include "selection.h"
 
 /* Each returns a new reference, or NULL when memory is short. */
 json_t *ctl_json_status(const struct ctl_view *v);
@@ -17,9 +18,10 @@ json_t *ctl_json_version(const struct ctl_view *v);
 
 /*
  * Who serves `client` at VIP number `vip` (an index into v->config->vip, of
- * the client's family).
+ * the client's family). Where the port decides and is not told: who serves how
+ * much of what it may send.
  */
-json_t *ctl_json_which(const struct ctl_view *v, const struct address *client, size_t vip);
+json_t *ctl_json_which(const struct ctl_view *v, const struct source *client, size_t vip);
 
 /*
  * {"buckets": [...]} into `out`, one bucket at a time: 4096 of them as one

@@ -146,6 +146,17 @@ static json_t *counters_json(const struct ctl_view *v)
                      ctl_json_ms(s->contested), "heartbeats_rejected", rejected_json(v));
 }
 
+/* This node's fullest bucket, and its part of all flows; null without flows. */
+static json_t *busiest_json(const struct skew *s)
+{
+    if (s->most == 0 || s->total == 0)
+        return json_null();
+    return json_pack("{s:i, s:I, s:I, s:f, s:i, s:b}", "bucket", (int)s->bucket, "flows",
+                     (json_int_t)s->most, "of", (json_int_t)s->total, "percent",
+                     tenths(100.0 * (double)s->most / (double)s->total), "nodes", (int)s->nodes,
+                     "skewed", s->skewed);
+}
+
 json_t *ctl_json_status(const struct ctl_view *v)
 {
     const struct status *s = v->status;
@@ -153,7 +164,7 @@ json_t *ctl_json_status(const struct ctl_view *v)
 
     return json_pack(
         "{s:s, s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:{s:I, s:I}, s:I, s:I, s:o, s:o, s:o,"
-        " s:{s:i, s:i, s:i, s:i}, s:i, s:o}",
+        " s:{s:i, s:i, s:i, s:i}, s:i, s:o, s:o}",
         "version", PACKAGE_VERSION, "cluster", ctl_json_text(s->cluster), "node",
         ctl_json_text(s->node), "state", node_state_name(s->state), "converged", s->converged,
         "view", json_sprintf("%016" PRIx64, s->view), "quorum", quorum_json(s), "witness",
@@ -162,7 +173,7 @@ json_t *ctl_json_status(const struct ctl_view *v)
         ctl_json_ms(s->uptime), "members", members_json(s), "strangers", strangers_json(s), "vips",
         ctl_json_vip_list(v), "buckets", "total", (int)s->buckets, "unowned", (int)c.unowned,
         "unclaimed", (int)c.unclaimed, "contested", (int)c.contested, "apply_failures",
-        (int)s->apply_failures, "counters", counters_json(v));
+        (int)s->apply_failures, "busiest", busiest_json(&s->skew), "counters", counters_json(v));
 }
 
 json_t *ctl_json_members(const struct ctl_view *v)

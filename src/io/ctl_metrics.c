@@ -320,10 +320,8 @@ static void vips_put(struct page *p, const struct ctl_view *v)
             const char *verdict;
             uint64_t packets;
         } rows[] = {
-            {"accepted", c->accepted},
-            {"foreign", c->foreign},
-            {"orphan_reset", c->orphan_reset},
-            {"forwarded", c->forwarded},
+            {"accepted", c->accepted},   {"foreign", c->foreign}, {"orphan_reset", c->orphan_reset},
+            {"forwarded", c->forwarded}, {"refused", c->refused},
         };
         for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
             put(p, "ipclusterd_vip_packets_total{vip=\"%s\",verdict=\"%s\"} %" PRIu64 "\n",

@@ -71,18 +71,52 @@ static bool number_read(const char *text, uint64_t *out)
     return true;
 }
 
+/* A port, 1..65535. */
+static bool port_read(const char *text, struct source *out)
+{
+    uint64_t port;
+
+    if (!number_read(text, &port) || port == 0 || port > UINT16_MAX)
+        return false;
+    out->port = (uint16_t)port;
+    out->has_port = true;
+    return true;
+}
+
+/* An address as above, or as in URLs: 198.51.100.7:4711, [2001:db8::1]:4711. */
+static bool client_read(const char *text, struct source *out)
+{
+    bool bracket = text[0] == '[';
+    const char *end = bracket ? strchr(text, ']') : strrchr(text, ':');
+    char plain[64];
+    size_t length;
+
+    if (!bracket && (end == NULL || strchr(text, ':') != end))
+        return address_read(text, &out->address);
+    if (end == NULL || (length = (size_t)(end - text) - bracket) >= sizeof plain)
+        return false;
+    memcpy(plain, text + bracket, length);
+    plain[length] = '\0';
+    if (!address_read(plain, &out->address) || bracket != (out->address.family == FAMILY_IP6))
+        return false;
+    end += bracket;
+    return *end == '\0' || (*end == ':' && port_read(end + 1, out));
+}
+
 static int query_read(struct evkeyvalq *query, struct ctl_request *out, char *why)
 {
     const struct {
         const char *key;
         unsigned argument;
-        struct address *address; /* where it goes, or ... */
+        struct source *client; /* where it goes, or ... */
+        struct address *address;
         uint64_t *number;
         const char *wrong;
     } known[] = {
-        {"address", CTL_ARG_ADDRESS, &out->address, NULL, "is not an IPv4 or IPv6 address"},
-        {"vip", CTL_ARG_VIP, &out->vip, NULL, "is not an IPv4 or IPv6 address"},
-        {"since", CTL_ARG_SINCE, NULL, &out->since, "is not a whole number"},
+        {"address", CTL_ARG_ADDRESS, &out->client, NULL, NULL,
+         "is not an IPv4 or IPv6 address, nor one with a port"},
+        {"vip", CTL_ARG_VIP, NULL, &out->vip, NULL, "is not an IPv4 or IPv6 address"},
+        {"since", CTL_ARG_SINCE, NULL, NULL, &out->since, "is not a whole number"},
     };
     const struct evkeyval *pair;
     unsigned seen = 0;
@@ -98,11 +132,12 @@ static int query_read(struct evkeyvalq *query, struct ctl_request *out, char *wh
         if ((seen & known[i].argument) != 0)
             return refuse(why, 400, "%s is given twice", known[i].key);
         seen |= known[i].argument;
-        if (known[i].address != NULL ? !address_read(pair->value, known[i].address)
-                                     : !number_read(pair->value, known[i].number))
+        if (known[i].client != NULL    ? !client_read(pair->value, known[i].client)
+            : known[i].address != NULL ? !address_read(pair->value, known[i].address)
+                                       : !number_read(pair->value, known[i].number))
             return refuse(why, 400, "%s %s", known[i].key, known[i].wrong);
     }
-    if ((out->route->arguments & CTL_ARG_ADDRESS) && out->address.family == FAMILY_NONE)
+    if ((out->route->arguments & CTL_ARG_ADDRESS) && out->client.address.family == FAMILY_NONE)
         return refuse(why, 400, "%s needs ?address=", out->route->path);
     return 200;
 }

@@ -5,7 +5,7 @@
 #ifndef IPCLUSTERD_IO_CTL_REQUEST_H
 #define IPCLUSTERD_IO_CTL_REQUEST_H
 
-#include "ipclusterd/types.h"
+#include "selection.h"
 
 enum {
     CTL_TARGET_BYTES_MAX = 1024, /* path and query */
@@ -17,7 +17,7 @@ enum ctl_method { CTL_GET, CTL_POST, CTL_OTHER };
 
 /* Arguments that a route takes; anything else in a request is refused. */
 enum ctl_argument {
-    CTL_ARG_ADDRESS = 1,       /* ?address=, required */
+    CTL_ARG_ADDRESS = 1,       /* ?address=ADDRESS, or ADDRESS:PORT; required */
     CTL_ARG_VIP = 2,           /* ?vip=, optional */
     CTL_ARG_NODE = 4,          /* {"node": NAME}, optional */
     CTL_ARG_NODE_REQUIRED = 8, /* {"node": NAME} */
@@ -39,7 +39,7 @@ struct ctl_route {
 struct ctl_request {
     const struct ctl_route *route;
     char node[NAME_BYTES_MAX + 1]; /* "": not given */
-    struct address address;        /* FAMILY_NONE: not given */
+    struct source client;          /* ?address=; FAMILY_NONE: not given */
     struct address vip;            /* FAMILY_NONE: not given */
     uint64_t since;                /* 0: not given */
 };

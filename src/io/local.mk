@@ -11,6 +11,7 @@ libio_a_SOURCES = \
 	%D%/conf_file.h \
 	%D%/conf_keyfile.c \
 	%D%/conf_schema.c \
+	%D%/conf_services.c \
 	%D%/conf_schema.h \
 	%D%/conf_source.c \
 	%D%/conf_source.h \
@@ -51,19 +52,23 @@ libio_a_SOURCES = \
 	%D%/nft.h \
 	%D%/nft_batch.c \
 	%D%/nft_batch.h \
-	%D%/nft_bucket.h \
 	%D%/nft_elem.c \
 	%D%/nft_elem.h \
 	%D%/nft_expr.c \
 	%D%/nft_expr.h \
 	%D%/nft_install.c \
 	%D%/nft_install.h \
+	%D%/nft_key.c \
+	%D%/nft_key.h \
 	%D%/nft_print.c \
 	%D%/nft_rule.c \
+	%D%/nft_rule_bucket.c \
 	%D%/nft_rule.h \
+	%D%/nft_rule_words.h \
 	%D%/nft_tables.c \
 	%D%/nft_tables.h \
 	%D%/nft_tables_l2.c \
+	%D%/nft_tables_late.c \
 	%D%/nft_watch.c \
 	%D%/nft_watch.h \
 	%D%/notify.c \
@@ -75,6 +80,8 @@ libio_a_SOURCES = \
 	%D%/rtnl_address.c \
 	%D%/rtnl_impl.h \
 	%D%/rtnl_keep.c \
+	%D%/selection.c \
+	%D%/selection.h \
 	%D%/state.c \
 	%D%/state.h \
 	%D%/udp.c \

@@ -147,6 +147,7 @@ static int counters_read(struct nft *n, size_t vip, struct nft_counters *out)
         {NFT_TABLE_INET, "foreign", &out->foreign},
         {NFT_TABLE_INET, "orphan", &out->orphan_reset},
         {NFT_TABLE_NETDEV, "forwarded", &out->forwarded},
+        {NFT_TABLE_INET, "refused", &out->refused},
     };
     int error = 0;
 
@@ -161,6 +162,7 @@ static void counters_add(struct nft_counters *to, const struct nft_counters *mor
     to->foreign += more->foreign;
     to->orphan_reset += more->orphan_reset;
     to->forwarded += more->forwarded;
+    to->refused += more->refused;
 }
 
 int nft_counters(struct nft *n, size_t vip, struct nft_counters *out)

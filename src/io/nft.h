@@ -71,7 +71,7 @@ int nft_watch_read(struct nft *n);
 
 /* Packet counters of VIP `vip`. */
 struct nft_counters {
-    uint64_t accepted, foreign, orphan_reset, forwarded;
+    uint64_t accepted, foreign, orphan_reset, forwarded, refused;
 };
 int nft_counters(struct nft *n, size_t vip, struct nft_counters *out);
 

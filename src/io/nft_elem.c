@@ -20,7 +20,6 @@
 #include <string.h>
 
 #include "nft_batch.h"
-#include "nft_bucket.h"
 
 /* A nest's length has 16 bits; no element takes 256 bytes. */
 enum { LIST_BYTES_MAX = 0xffff - 256 };
@@ -100,7 +99,7 @@ static void put_goto(struct nlmsghdr *m, const char *chain)
 
 /* ---- buckets ------------------------------------------------------------------ */
 
-enum nft_way nft_elem_way(const struct vip_config *vip, const struct plan *p, unsigned bucket)
+static enum nft_way bucket_way(const struct vip_config *vip, const struct plan *p, unsigned bucket)
 {
     switch ((enum bucket_class)p->class_of[bucket]) {
     case CLASS_OWN:
@@ -116,24 +115,64 @@ enum nft_way nft_elem_way(const struct vip_config *vip, const struct plan *p, un
     }
 }
 
+enum nft_way nft_elem_way(const struct vip_config *vip, const struct plan *p, enum nft_key key,
+                          const struct nft_entry *e)
+{
+    enum nft_way way = NFT_WAY_NONE;
+
+    if (key >= NFT_KEY_SERVICES)
+        return bucket_way(vip, p, e->bucket);
+    switch (e->policy) {
+    case POLICY_BALANCE:
+        way = NFT_WAY_CLIENT;
+        break;
+    case POLICY_SINGLE:
+        way = bucket_way(vip, p, e->bucket);
+        break;
+    case POLICY_CLOSED:
+        if (class_claims((enum bucket_class)p->class_of[e->bucket]))
+            way = NFT_WAY_REFUSE;
+        break;
+    case POLICY_MAX:
+        break;
+    }
+    /* Without an element it would be taken for one that is named less narrowly. */
+    return way != NFT_WAY_NONE ? way : NFT_WAY_FOREIGN;
+}
+
 const char *nft_elem_chain(char out[NFT_NAME_BYTES], size_t vip, enum nft_way way)
 {
     static const char *const noun[NFT_WAY_MAX] = {
-        [NFT_WAY_OWN] = "own", [NFT_WAY_ADOPT] = "adopt", [NFT_WAY_LINGER] = "linger"};
+        [NFT_WAY_OWN] = "own",       [NFT_WAY_ADOPT] = "adopt",     [NFT_WAY_LINGER] = "linger",
+        [NFT_WAY_CLIENT] = "client", [NFT_WAY_FOREIGN] = "foreign", [NFT_WAY_REFUSE] = "refuse",
+    };
 
     assert(noun[way] != NULL);
     return nft_name(out, vip, noun[way]);
 }
 
-const struct mac *nft_elem_target(const struct plan *p, unsigned bucket)
+const struct mac *nft_elem_target(const struct plan *p, enum nft_key key, const struct nft_entry *e)
 {
     static const struct mac unknown;
-    uint16_t target = p->target_of[bucket];
+    uint16_t target = p->target_of[e->bucket];
 
-    if (p->class_of[bucket] != CLASS_RELEASE || target >= MEMBERS_MAX ||
+    if (key < NFT_KEY_SERVICES && e->policy != POLICY_SINGLE)
+        return NULL;
+    if (p->class_of[e->bucket] != CLASS_RELEASE || target >= MEMBERS_MAX ||
         memcmp(&p->target[target], &unknown, sizeof unknown) == 0)
         return NULL;
     return &p->target[target];
+}
+
+const char *nft_elem_route(char out[NFT_NAME_BYTES], size_t vip, enum nft_key key,
+                           const struct nft_entry *e)
+{
+    static const char *const noun[POLICY_MAX] = {
+        [POLICY_BALANCE] = "new", [POLICY_CLOSED] = "stay"};
+
+    assert(key < NFT_KEY_SERVICES);
+    return nft_name(out, vip,
+                    e->policy == POLICY_SINGLE ? nft_key_single_noun(key) : noun[e->policy]);
 }
 
 static bool same_target(const struct mac *a, const struct mac *b)
@@ -142,32 +181,33 @@ static bool same_target(const struct mac *a, const struct mac *b)
 }
 
 static size_t change_class(struct nft_batch *b, const struct nft_layout *l, size_t vip,
-                           const struct plan *was, const struct plan *is)
+                           enum nft_key by, const struct plan *was, const struct plan *is)
 {
     const struct vip_config *v = &l->vip[vip];
+    size_t entries = nft_key_entries(v, by, l->buckets);
     char set[NFT_NAME_BYTES], chain[NFT_WAY_MAX][NFT_NAME_BYTES];
     struct list gone = {.batch = b, .type = NFT_MSG_DELSETELEM, .set = set};
     struct list come = {.batch = b, .type = NFT_MSG_NEWSETELEM, .set = set};
 
-    nft_name(set, vip, "class");
+    nft_name(set, vip, nft_key_class_noun(by));
     for (enum nft_way way = NFT_WAY_OWN; way < NFT_WAY_MAX; way++)
         nft_elem_chain(chain[way], vip, way);
-    for (unsigned i = 0; was != NULL && i < l->buckets; i++) {
-        enum nft_way old = nft_elem_way(v, was, i);
-        struct nft_bucket_key key = nft_bucket_key(v, i);
+    for (size_t i = 0; was != NULL && i < entries; i++) {
+        struct nft_entry e = nft_key_entry(v, by, i);
+        enum nft_way old = nft_elem_way(v, was, by, &e);
 
-        if (old != NFT_WAY_NONE && old != nft_elem_way(v, is, i))
-            list_close(&gone, list_open(&gone, key.byte, key.length));
+        if (old != NFT_WAY_NONE && old != nft_elem_way(v, is, by, &e))
+            list_close(&gone, list_open(&gone, e.byte, e.length));
     }
     list_flush(&gone);
-    for (unsigned i = 0; i < l->buckets; i++) {
-        enum nft_way new = nft_elem_way(v, is, i);
-        struct nft_bucket_key key = nft_bucket_key(v, i);
+    for (size_t i = 0; i < entries; i++) {
+        struct nft_entry e = nft_key_entry(v, by, i);
+        enum nft_way new = nft_elem_way(v, is, by, &e);
         struct nlattr *element;
 
-        if (new == NFT_WAY_NONE || (was != NULL && nft_elem_way(v, was, i) == new))
+        if (new == NFT_WAY_NONE || (was != NULL && nft_elem_way(v, was, by, &e) == new))
             continue;
-        element = list_open(&come, key.byte, key.length);
+        element = list_open(&come, e.byte, e.length);
         put_goto(come.message, chain[new]);
         list_close(&come, element);
     }
@@ -176,32 +216,33 @@ static size_t change_class(struct nft_batch *b, const struct nft_layout *l, size
 }
 
 static size_t change_forward(struct nft_batch *b, const struct nft_layout *l, size_t vip,
-                             const struct plan *was, const struct plan *is)
+                             enum nft_key by, const struct plan *was, const struct plan *is)
 {
     const struct vip_config *v = &l->vip[vip];
+    size_t entries = nft_key_entries(v, by, l->buckets);
     char set[NFT_NAME_BYTES];
     struct list gone = {
         .batch = b, .type = NFT_MSG_DELSETELEM, .table = NFT_TABLE_NETDEV, .set = set};
     struct list come = {
         .batch = b, .type = NFT_MSG_NEWSETELEM, .table = NFT_TABLE_NETDEV, .set = set};
 
-    nft_name(set, vip, "fwd");
-    for (unsigned i = 0; was != NULL && i < l->buckets; i++) {
-        const struct mac *old = nft_elem_target(was, i);
-        struct nft_bucket_key key = nft_bucket_key(v, i);
+    nft_name(set, vip, nft_key_forward_noun(by));
+    for (size_t i = 0; was != NULL && i < entries; i++) {
+        struct nft_entry e = nft_key_entry(v, by, i);
+        const struct mac *old = nft_elem_target(was, by, &e);
 
-        if (old != NULL && !same_target(old, nft_elem_target(is, i)))
-            list_close(&gone, list_open(&gone, key.byte, key.length));
+        if (old != NULL && !same_target(old, nft_elem_target(is, by, &e)))
+            list_close(&gone, list_open(&gone, e.byte, e.length));
     }
     list_flush(&gone);
-    for (unsigned i = 0; i < l->buckets; i++) {
-        const struct mac *new = nft_elem_target(is, i);
-        struct nft_bucket_key key = nft_bucket_key(v, i);
+    for (size_t i = 0; i < entries; i++) {
+        struct nft_entry e = nft_key_entry(v, by, i);
+        const struct mac *new = nft_elem_target(is, by, &e);
         struct nlattr *element;
 
-        if (new == NULL || (was != NULL && same_target(nft_elem_target(was, i), new)))
+        if (new == NULL || (was != NULL && same_target(nft_elem_target(was, by, &e), new)))
             continue;
-        element = list_open(&come, key.byte, key.length);
+        element = list_open(&come, e.byte, e.length);
         put_value(come.message, NFTA_SET_ELEM_DATA, new->byte, sizeof new->byte);
         list_close(&come, element);
     }
@@ -215,18 +256,33 @@ size_t nft_elem_change(struct nft_batch *b, const struct nft_layout *l, const st
     size_t count = 0;
 
     for (size_t vip = 0; vip < l->vips; vip++) {
-        count += change_class(b, l, vip, was, is);
-        count += change_forward(b, l, vip, was, is);
+        for (enum nft_key by = 0; by < NFT_KEY_MAX; by++) {
+            if (!nft_key_used(&l->vip[vip], by) || nft_key_home(&l->vip[vip], by) != by)
+                continue;
+            count += change_class(b, l, vip, by, was, is);
+            count += change_forward(b, l, vip, by, was, is);
+        }
     }
     return count;
 }
 
-void nft_elem_types(struct nft_batch *b, enum nft_table t, const struct nft_set_spec *spec)
+void nft_elem_constant(struct nft_batch *b, const struct nft_layout *l, enum nft_table t,
+                       const struct nft_set_spec *spec)
 {
     struct list come = {.batch = b, .type = NFT_MSG_NEWSETELEM, .table = t, .set = spec->name};
+    const struct vip_config *v = &l->vip[spec->vip];
+    char chain[NFT_NAME_BYTES];
 
     for (size_t i = 0; i < spec->types_count; i++)
         list_close(&come, list_open(&come, &spec->types[i], 1));
+    for (size_t i = 0; spec->kind == NFT_SET_ROUTE && i < nft_key_entries(v, spec->key, l->buckets);
+         i++) {
+        struct nft_entry e = nft_key_entry(v, spec->key, i);
+        struct nlattr *element = list_open(&come, e.byte, e.length);
+
+        put_goto(come.message, nft_elem_route(chain, spec->vip, spec->key, &e));
+        list_close(&come, element);
+    }
     list_flush(&come);
 }
 

@@ -72,6 +72,11 @@ void nft_expr_payload(struct nft_rule *r, struct nft_payload p)
     payload_load(r, p, NFT_REG_1);
 }
 
+void nft_expr_payload_next(struct nft_rule *r, struct nft_payload p)
+{
+    payload_load(r, p, NFT_REG32_01);
+}
+
 void nft_expr_payload_set(struct nft_rule *r, struct nft_payload p)
 {
     struct nftnl_expr *e = payload_make(r, p);
@@ -99,19 +104,25 @@ void nft_expr_cmp(struct nft_rule *r, uint32_t op, const void *data, size_t leng
     nftnl_rule_add_expr(r->kernel, e);
 }
 
-void nft_expr_bitwise(struct nft_rule *r, const void *mask, const void *xor_with, size_t length)
+static void bitwise(struct nft_rule *r, uint32_t reg, const void *mask, const void *xor_with,
+                    size_t length)
 {
     struct nftnl_expr *e = expr_make(r, "bitwise");
 
     if (e == NULL)
         return;
-    nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-    nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
+    nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, reg);
+    nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, reg);
     nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_OP, NFT_BITWISE_BOOL);
     nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, (uint32_t)length);
     nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, mask, (uint32_t)length);
     nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, xor_with, (uint32_t)length);
     nftnl_rule_add_expr(r->kernel, e);
+}
+
+void nft_expr_bitwise(struct nft_rule *r, const void *mask, const void *xor_with, size_t length)
+{
+    bitwise(r, NFT_REG_1, mask, xor_with, length);
 }
 
 static struct nftnl_expr *lookup_make(struct nft_rule *r, const char *set)
@@ -125,12 +136,15 @@ static struct nftnl_expr *lookup_make(struct nft_rule *r, const char *set)
     return e;
 }
 
-void nft_expr_lookup(struct nft_rule *r, const char *set)
+void nft_expr_lookup(struct nft_rule *r, bool is, const char *set)
 {
     struct nftnl_expr *e = lookup_make(r, set);
 
-    if (e != NULL)
-        nftnl_rule_add_expr(r->kernel, e);
+    if (e == NULL)
+        return;
+    if (!is)
+        nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+    nftnl_rule_add_expr(r->kernel, e);
 }
 
 void nft_expr_map(struct nft_rule *r, const char *map, uint32_t dreg)
@@ -143,22 +157,52 @@ void nft_expr_map(struct nft_rule *r, const char *map, uint32_t dreg)
     nftnl_rule_add_expr(r->kernel, e);
 }
 
-void nft_expr_jhash(struct nft_rule *r, struct nft_payload p, uint32_t modulus, uint32_t seed)
+void nft_expr_hash_load(struct nft_rule *r, struct nft_payload p, uint32_t at)
 {
-    struct nftnl_expr *e;
+    /* Register 2 has 16 bytes; counted in words it is number 4. */
+    payload_load(r, p,
+                 at % NFT_REG_SIZE == 0 ? NFT_REG_2 + at / NFT_REG_SIZE
+                                        : NFT_REG32_04 + at / NFT_REG32_SIZE);
+}
 
-    payload_load(r, p, NFT_REG_2);
-    e = expr_make(r, "hash");
+void nft_expr_hash_mask(struct nft_rule *r, const void *mask, size_t length)
+{
+    static const uint8_t zero[NFT_REG_SIZE];
+
+    bitwise(r, NFT_REG_2, mask, zero, length);
+}
+
+void nft_expr_jhash(struct nft_rule *r, uint32_t length, uint32_t modulus, uint32_t seed)
+{
+    struct nftnl_expr *e = expr_make(r, "hash");
+
     if (e == NULL)
         return;
     nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SREG, NFT_REG_2);
     nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_DREG, NFT_REG_1);
-    nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_LEN, p.length);
+    nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_LEN, length);
     nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_MODULUS, modulus);
     nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_SEED, seed);
     nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_OFFSET, 0);
     nftnl_expr_set_u32(e, NFTNL_EXPR_HASH_TYPE, NFT_HASH_JENKINS);
     nftnl_rule_add_expr(r->kernel, e);
+}
+
+void nft_expr_exthdr_missing(struct nft_rule *r, uint8_t type)
+{
+    static const uint8_t no = 0;
+    struct nftnl_expr *e = expr_make(r, "exthdr");
+
+    if (e == NULL)
+        return;
+    nftnl_expr_set_u8(e, NFTNL_EXPR_EXTHDR_TYPE, type);
+    nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OFFSET, 0);
+    nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_LEN, 1);
+    nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OP, NFT_EXTHDR_OP_IPV6);
+    nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_FLAGS, NFT_EXTHDR_F_PRESENT);
+    nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_DREG, NFT_REG_1);
+    nftnl_rule_add_expr(r->kernel, e);
+    nft_expr_cmp(r, NFT_CMP_EQ, &no, sizeof no);
 }
 
 void nft_expr_immediate(struct nft_rule *r, const void *data, size_t length)
@@ -182,6 +226,17 @@ void nft_expr_verdict(struct nft_rule *r, int verdict, const char *chain)
     nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_VERDICT, (uint32_t)verdict);
     if (chain != NULL)
         nftnl_expr_set_str(e, NFTNL_EXPR_IMM_CHAIN, chain);
+    nftnl_rule_add_expr(r->kernel, e);
+}
+
+void nft_expr_reject(struct nft_rule *r, uint32_t type, uint8_t code)
+{
+    struct nftnl_expr *e = expr_make(r, "reject");
+
+    if (e == NULL)
+        return;
+    nftnl_expr_set_u32(e, NFTNL_EXPR_REJECT_TYPE, type);
+    nftnl_expr_set_u8(e, NFTNL_EXPR_REJECT_CODE, code);
     nftnl_rule_add_expr(r->kernel, e);
 }
 

@@ -17,7 +17,6 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
-#include "nft_bucket.h"
 #include "nft_elem.h"
 
 /* nft's own numbers of its data types and byte orders, kept in a set's user
@@ -26,10 +25,14 @@ enum {
     TYPE_IPV4_ADDR = 7,
     TYPE_IPV6_ADDR = 8,
     TYPE_ETHER_ADDR = 9,
+    TYPE_INET_PROTO = 12,
+    TYPE_INET_SERVICE = 13,
+    TYPE_SERVICE = TYPE_INET_PROTO << 6 | TYPE_INET_SERVICE, /* joined */
     TYPE_ICMP_TYPE = 14,
     TYPE_INTEGER = 4,
     TYPE_ICMPV6_TYPE = 29,
     TYPE_VERDICT = (int)0xffffff00u, /* NFT_DATA_VERDICT */
+    ORDER_NONE = 0,                  /* of several */
     ORDER_HOST = 1,
     ORDER_NETWORK = 2,
     /* "typeof": which kind of expression, and which of these */
@@ -134,7 +137,7 @@ static void put_typeof(struct nftnl_udata_buf *u, enum nft_set_kind kind)
     nftnl_udata_nest_end(u, outer);
 }
 
-static void set_user_data(struct nft_sink *s, struct nftnl_set *set, bool hashed, bool map,
+static void set_user_data(struct nft_sink *s, struct nftnl_set *set, uint32_t order, bool map,
                           enum nft_set_kind kind)
 {
     struct nftnl_udata_buf *u = nftnl_udata_buf_alloc(USER_DATA_BYTES);
@@ -143,11 +146,11 @@ static void set_user_data(struct nft_sink *s, struct nftnl_set *set, bool hashed
         fail(s);
         return;
     }
-    nftnl_udata_put_u32(u, NFTNL_UDATA_SET_KEYBYTEORDER, hashed ? ORDER_HOST : ORDER_NETWORK);
+    nftnl_udata_put_u32(u, NFTNL_UDATA_SET_KEYBYTEORDER, order);
     if (map)
         nftnl_udata_put_u32(u, NFTNL_UDATA_SET_DATABYTEORDER,
                             kind == NFT_SET_FORWARD ? ORDER_NETWORK : 0);
-    if (hashed)
+    if (order == ORDER_HOST)
         put_typeof(u, kind);
     nftnl_set_set_data(set, NFTNL_SET_USERDATA, nftnl_udata_buf_data(u), nftnl_udata_buf_len(u));
     nftnl_udata_buf_free(u);
@@ -155,31 +158,44 @@ static void set_user_data(struct nft_sink *s, struct nftnl_set *set, bool hashed
 
 static void set_describe(struct nft_sink *s, struct nftnl_set *set, const struct nft_set_spec *spec)
 {
+    static const uint32_t form_type[] = {[NFT_FORM_PORT] = TYPE_INET_SERVICE,
+                                         [NFT_FORM_NUMBER] = TYPE_INTEGER,
+                                         [NFT_FORM_PROTOCOL] = TYPE_INET_PROTO,
+                                         [NFT_FORM_SERVICE] = TYPE_SERVICE};
     const struct vip_config *v = &s->layout->vip[spec->vip];
-    bool map = spec->kind == NFT_SET_CLASS || spec->kind == NFT_SET_FORWARD;
-    bool hashed = map && v->select == SELECT_HASH;
+    bool map =
+        spec->kind == NFT_SET_CLASS || spec->kind == NFT_SET_FORWARD || spec->kind == NFT_SET_ROUTE;
+    enum nft_form form = nft_key_form(v, spec->key);
+    bool hashed = map && form == NFT_FORM_NUMBER;
     uint32_t type = v->address.family == FAMILY_IP4 ? TYPE_IPV4_ADDR : TYPE_IPV6_ADDR;
     uint32_t length = v->address.family == FAMILY_IP4 ? 4 : 16;
-    uint32_t flags = map ? NFT_SET_MAP : 0;
+    uint32_t flags = map ? NFT_SET_MAP : 0, order = hashed ? ORDER_HOST : ORDER_NETWORK;
+
+    if (map && form == NFT_FORM_SERVICE)
+        order = ORDER_NONE;
 
     if (spec->kind == NFT_SET_ICMP || spec->kind == NFT_SET_ICMPV6) {
         type = spec->kind == NFT_SET_ICMP ? TYPE_ICMP_TYPE : TYPE_ICMPV6_TYPE;
         length = 1;
+    } else if (spec->kind == NFT_SET_PROTO) {
+        type = TYPE_INET_PROTO;
+        length = 1;
     } else if (spec->kind == NFT_SET_LEASE) {
         flags |= NFT_SET_TIMEOUT;
     } else {
-        type = hashed ? TYPE_INTEGER : type;
-        length = nft_bucket_key_length(v);
-        nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, s->layout->buckets);
+        type = form == NFT_FORM_ADDRESS ? type : form_type[form];
+        length = nft_key_entry(v, spec->key, 0).length;
+        nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE,
+                          (uint32_t)nft_key_entries(v, spec->key, s->layout->buckets));
         nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE,
-                          spec->kind == NFT_SET_CLASS ? (uint32_t)TYPE_VERDICT : TYPE_ETHER_ADDR);
+                          spec->kind == NFT_SET_FORWARD ? TYPE_ETHER_ADDR : (uint32_t)TYPE_VERDICT);
         nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN,
-                          spec->kind == NFT_SET_CLASS ? 0 : sizeof(struct mac));
+                          spec->kind == NFT_SET_FORWARD ? sizeof(struct mac) : 0);
     }
     nftnl_set_set_u32(set, NFTNL_SET_FLAGS, flags);
     nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, type);
     nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, length);
-    set_user_data(s, set, hashed, map, spec->kind);
+    set_user_data(s, set, order, map, spec->kind);
 }
 
 static void install_set(struct nft_sink *s, const struct nft_set_spec *spec)
@@ -188,8 +204,11 @@ static void install_set(struct nft_sink *s, const struct nft_set_spec *spec)
     struct nftnl_set *set;
     struct nlmsghdr *m;
 
-    if (i->rules)
+    if (i->rules) {
+        if (spec->kind == NFT_SET_ROUTE) /* now the chains are there */
+            nft_elem_constant(i->batch, s->layout, s->now_table, spec);
         return;
+    }
     set = nftnl_set_alloc();
     if (set == NULL) {
         fail(s);
@@ -203,7 +222,8 @@ static void install_set(struct nft_sink *s, const struct nft_set_spec *spec)
     nftnl_set_nlmsg_build_payload(m, set);
     nft_batch_add(i->batch, m);
     nftnl_set_free(set);
-    nft_elem_types(i->batch, s->now_table, spec);
+    if (spec->kind != NFT_SET_ROUTE)
+        nft_elem_constant(i->batch, s->layout, s->now_table, spec);
 }
 
 static void install_chain(struct nft_sink *s, const char *name, const struct nft_hook *hook)

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "nft.h"
-#include "nft_bucket.h"
 #include "nft_elem.h"
 
 struct print {
@@ -71,21 +70,26 @@ static void elements_end(struct elements *e)
         fputs(" }\n", e->out);
 }
 
-static void print_buckets(struct nft_sink *s, const struct nft_set_spec *spec)
+static void print_elements(struct nft_sink *s, const struct nft_set_spec *spec)
 {
     struct print *p = print_of(s);
     const struct vip_config *v = &s->layout->vip[spec->vip];
+    size_t entries = nft_key_entries(v, spec->key, s->layout->buckets);
     struct elements e = {.out = p->out};
-    char text[NFT_BUCKET_TEXT], name[NFT_NAME_BYTES];
+    char text[NFT_KEY_TEXT], name[NFT_NAME_BYTES];
 
-    fprintf(p->out, "\t\tsize %u\n", s->layout->buckets);
-    for (unsigned i = 0; i < s->layout->buckets; i++) {
-        struct nft_bucket_key key = nft_bucket_key(v, i);
-        enum nft_way way = nft_elem_way(v, p->plan, i);
-        const struct mac *mac = nft_elem_target(p->plan, i);
+    fprintf(p->out, "\t\tsize %zu\n", entries);
+    for (size_t i = 0; i < entries; i++) {
+        struct nft_entry entry = nft_key_entry(v, spec->key, i);
+        enum nft_way way = nft_elem_way(v, p->plan, spec->key, &entry);
+        const struct mac *mac = nft_elem_target(p->plan, spec->key, &entry);
 
-        nft_bucket_text(v, &key, text);
-        if (spec->kind == NFT_SET_CLASS && way != NFT_WAY_NONE) {
+        nft_key_text(v, spec->key, &entry, text);
+        if (spec->kind == NFT_SET_ROUTE) {
+            element_begin(&e);
+            fprintf(p->out, "%s : goto %s", text,
+                    nft_elem_route(name, spec->vip, spec->key, &entry));
+        } else if (spec->kind == NFT_SET_CLASS && way != NFT_WAY_NONE) {
             element_begin(&e);
             fprintf(p->out, "%s : goto %s", text, nft_elem_chain(name, spec->vip, way));
         } else if (spec->kind == NFT_SET_FORWARD && mac != NULL) {
@@ -113,13 +117,21 @@ static void print_set(struct nft_sink *s, const struct nft_set_spec *spec)
     struct print *p = print_of(s);
     const struct vip_config *v = &s->layout->vip[spec->vip];
     const char *address = v->address.family == FAMILY_IP4 ? "ipv4_addr" : "ipv6_addr";
-    bool hashed = v->select == SELECT_HASH;
+    const char *const key[] = {[NFT_FORM_ADDRESS] = address,
+                               [NFT_FORM_PORT] = "inet_service",
+                               [NFT_FORM_NUMBER] = "meta cpu",
+                               [NFT_FORM_PROTOCOL] = "inet_proto",
+                               [NFT_FORM_SERVICE] = "inet_proto . inet_service"};
+    bool hashed = nft_key_form(v, spec->key) == NFT_FORM_NUMBER;
 
     switch (spec->kind) {
     case NFT_SET_ICMP:
     case NFT_SET_ICMPV6:
+    case NFT_SET_PROTO:
         fprintf(p->out, "\tset %s {\n\t\ttype %s\n", spec->name,
-                spec->kind == NFT_SET_ICMP ? "icmp_type" : "icmpv6_type");
+                spec->kind == NFT_SET_ICMP     ? "icmp_type"
+                : spec->kind == NFT_SET_ICMPV6 ? "icmpv6_type"
+                                               : "inet_proto");
         print_types(s, spec);
         break;
     case NFT_SET_LEASE:
@@ -127,12 +139,13 @@ static void print_set(struct nft_sink *s, const struct nft_set_spec *spec)
         break;
     case NFT_SET_CLASS:
     case NFT_SET_FORWARD:
+    case NFT_SET_ROUTE:
         fprintf(p->out, "\tmap %s {\n\t\t%s %s : %s\n", spec->name, hashed ? "typeof" : "type",
-                hashed ? "meta cpu" : address,
-                spec->kind == NFT_SET_CLASS ? "verdict"
-                : hashed                    ? "ether saddr"
-                                            : "ether_addr");
-        print_buckets(s, spec);
+                key[nft_key_form(v, spec->key)],
+                spec->kind != NFT_SET_FORWARD ? "verdict"
+                : hashed                      ? "ether saddr"
+                                              : "ether_addr");
+        print_elements(s, spec);
         break;
     }
     fputs("\t}\n", p->out);

@@ -13,16 +13,17 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
+#include <linux/icmp.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <netinet/icmp6.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "nft_bucket.h"
-#include "nft_expr.h"
+#include "nft_rule_words.h"
 
 static const struct {
     const char *name;
@@ -32,13 +33,7 @@ static const struct {
     [NFT_TABLE_NETDEV] = {"netdev", NFPROTO_NETDEV},
 };
 
-/* The places of what we look at, by family. */
-static const struct {
-    const char *ip, *icmp;
-    uint16_t ethertype;
-    uint8_t nfproto, icmp_protocol;
-    struct nft_payload saddr, daddr;
-} families[] = {
+const struct nft_family nft_families[] = {
     [FAMILY_IP4] = {"ip",
                     "icmp",
                     ETH_P_IP,
@@ -61,6 +56,7 @@ static const struct nft_payload ether_type = {NFT_PAYLOAD_LL_HEADER, 12, 2, fals
 static const struct nft_payload arp_sender_mac = {NFT_PAYLOAD_NETWORK_HEADER, 8, 6, false};
 static const struct nft_payload arp_sender_ip = {NFT_PAYLOAD_NETWORK_HEADER, 14, 4, false};
 static const struct nft_payload tcp_flags = {NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, false};
+static const struct nft_payload ip_fragment = {NFT_PAYLOAD_NETWORK_HEADER, 6, 2, false};
 static const struct nft_payload icmp_type = {NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, false};
 
 static const uint8_t zero[16];
@@ -95,8 +91,7 @@ void nft_rule_free(struct nft_rule *r)
     r->kernel = NULL;
 }
 
-/* Adds words to the text, a blank before them. */
-__attribute__((format(printf, 2, 3))) static void say(struct nft_rule *r, const char *format, ...)
+void nft_rule_say(struct nft_rule *r, const char *format, ...)
 {
     va_list list;
     int wrote;
@@ -113,8 +108,8 @@ __attribute__((format(printf, 2, 3))) static void say(struct nft_rule *r, const 
 
 static void say_mac(struct nft_rule *r, const char *words, const struct mac *m)
 {
-    say(r, "%s %02x:%02x:%02x:%02x:%02x:%02x", words, m->byte[0], m->byte[1], m->byte[2],
-        m->byte[3], m->byte[4], m->byte[5]);
+    nft_rule_say(r, "%s %02x:%02x:%02x:%02x:%02x:%02x", words, m->byte[0], m->byte[1], m->byte[2],
+                 m->byte[3], m->byte[4], m->byte[5]);
 }
 
 static void say_address(struct nft_rule *r, const char *words, const struct address *a)
@@ -122,7 +117,7 @@ static void say_address(struct nft_rule *r, const char *words, const struct addr
     char text[INET6_ADDRSTRLEN];
 
     inet_ntop(a->family == FAMILY_IP4 ? AF_INET : AF_INET6, a->byte, text, sizeof text);
-    say(r, "%s %s", words, text);
+    nft_rule_say(r, "%s %s", words, text);
 }
 
 /* "@th,192,16 0x0201": bits of a header without a name. */
@@ -134,7 +129,7 @@ static void say_raw(struct nft_rule *r, const char *header, unsigned offset, con
     assert(count <= 16);
     for (size_t i = 0; i < count; i++)
         snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
-    say(r, "@%s,%u,%zu %s0x%s", header, offset * 8, count * 8, verb, hex);
+    nft_rule_say(r, "@%s,%u,%zu %s0x%s", header, offset * 8, count * 8, verb, hex);
 }
 
 static void load_is(struct nft_rule *r, struct nft_payload p, const void *data)
@@ -159,18 +154,18 @@ static void need_ethertype(struct nft_rule *r, uint16_t ethertype)
 
 void nft_rule_need(struct nft_rule *r, enum nft_need need, enum family family)
 {
-    uint16_t type = htons(families[family].ethertype);
+    uint16_t type = htons(nft_families[family].ethertype);
 
     switch (need) {
     case NEED_NFPROTO:
         nft_expr_meta(r, NFT_META_NFPROTO);
-        nft_expr_cmp(r, NFT_CMP_EQ, &families[family].nfproto, 1);
+        nft_expr_cmp(r, NFT_CMP_EQ, &nft_families[family].nfproto, 1);
         break;
     case NEED_ETHERTYPE:
         load_is(r, ether_type, &type);
         break;
     case NEED_PROTOCOL:
-        need_ethertype(r, families[family].ethertype);
+        need_ethertype(r, nft_families[family].ethertype);
         break;
     }
 }
@@ -182,7 +177,7 @@ void nft_rule_iifname(struct nft_rule *r, const char *interface)
     char name[IFNAMSIZ] = {0};
 
     memcpy(name, interface, strnlen(interface, IFNAMSIZ - 1));
-    say(r, "iifname \"%s\"", name);
+    nft_rule_say(r, "iifname \"%s\"", name);
     nft_expr_meta(r, NFT_META_IIFNAME);
     nft_expr_cmp(r, NFT_CMP_EQ, name, sizeof name);
 }
@@ -200,20 +195,20 @@ void nft_rule_ether_daddr(struct nft_rule *r, const struct mac *mac)
 void nft_rule_daddr(struct nft_rule *r, const struct address *a)
 {
     say_address(r, a->family == FAMILY_IP4 ? "ip daddr" : "ip6 daddr", a);
-    load_is(r, families[a->family].daddr, a->byte);
+    load_is(r, nft_families[a->family].daddr, a->byte);
 }
 
 void nft_rule_saddr(struct nft_rule *r, const struct address *a)
 {
     say_address(r, a->family == FAMILY_IP4 ? "ip saddr" : "ip6 saddr", a);
-    load_is(r, families[a->family].saddr, a->byte);
+    load_is(r, nft_families[a->family].saddr, a->byte);
 }
 
 void nft_rule_daddr_in(struct nft_rule *r, enum family family, const char *set)
 {
-    say(r, "%s daddr @%s", families[family].ip, set);
-    nft_expr_payload(r, families[family].daddr);
-    nft_expr_lookup(r, set);
+    nft_rule_say(r, "%s daddr @%s", nft_families[family].ip, set);
+    nft_expr_payload(r, nft_families[family].daddr);
+    nft_expr_lookup(r, true, set);
 }
 
 /* Words of nft's own: it looks others up in /etc/protocols, which may be missing. */
@@ -232,16 +227,38 @@ static const char *protocol_name(uint8_t protocol)
 
 void nft_rule_l4proto(struct nft_rule *r, bool is, uint8_t protocol)
 {
-    say(r, "meta l4proto %s%s", is ? "" : "!= ", protocol_name(protocol));
+    nft_rule_say(r, "meta l4proto %s%s", is ? "" : "!= ", protocol_name(protocol));
     nft_expr_meta(r, NFT_META_L4PROTO);
     nft_expr_cmp(r, is ? NFT_CMP_EQ : NFT_CMP_NEQ, &protocol, sizeof protocol);
+}
+
+void nft_rule_l4proto_in(struct nft_rule *r, bool is, const char *set)
+{
+    nft_rule_say(r, "meta l4proto %s@%s", is ? "" : "!= ", set);
+    nft_expr_meta(r, NFT_META_L4PROTO);
+    nft_expr_lookup(r, is, set);
+}
+
+void nft_rule_whole(struct nft_rule *r, enum family family)
+{
+    static const uint8_t mask[] = {0x3f, 0xff}; /* "more fragments", and the offset */
+
+    if (family == FAMILY_IP6) {
+        nft_rule_say(r, "exthdr frag missing");
+        nft_expr_exthdr_missing(r, IPPROTO_FRAGMENT);
+        return;
+    }
+    nft_rule_say(r, "ip frag-off & 0x3fff == 0");
+    nft_expr_payload(r, ip_fragment);
+    nft_expr_bitwise(r, mask, zero, sizeof mask);
+    nft_expr_cmp(r, NFT_CMP_EQ, zero, sizeof mask);
 }
 
 void nft_rule_tcp_syn(struct nft_rule *r, bool is)
 {
     static const uint8_t mask = 0x17, syn = 0x02; /* of FIN 1, SYN 2, RST 4, ACK 16 */
 
-    say(r, "tcp flags & (fin | syn | rst | ack) %s syn", is ? "==" : "!=");
+    nft_rule_say(r, "tcp flags & (fin | syn | rst | ack) %s syn", is ? "==" : "!=");
     need_l4proto(r, IPPROTO_TCP);
     nft_expr_payload(r, tcp_flags);
     nft_expr_bitwise(r, &mask, zero, sizeof mask);
@@ -250,22 +267,22 @@ void nft_rule_tcp_syn(struct nft_rule *r, bool is)
 
 void nft_rule_icmp_type(struct nft_rule *r, enum family family, uint8_t type)
 {
-    say(r, "%s type %u", families[family].icmp, type);
-    need_l4proto(r, families[family].icmp_protocol);
+    nft_rule_say(r, "%s type %u", nft_families[family].icmp, type);
+    need_l4proto(r, nft_families[family].icmp_protocol);
     load_is(r, icmp_type, &type);
 }
 
 void nft_rule_icmp_type_in(struct nft_rule *r, enum family family, const char *set)
 {
-    say(r, "%s type @%s", families[family].icmp, set);
-    need_l4proto(r, families[family].icmp_protocol);
+    nft_rule_say(r, "%s type @%s", nft_families[family].icmp, set);
+    need_l4proto(r, nft_families[family].icmp_protocol);
     nft_expr_payload(r, icmp_type);
-    nft_expr_lookup(r, set);
+    nft_expr_lookup(r, true, set);
 }
 
 void nft_rule_ct_state(struct nft_rule *r, uint32_t bits, const char *words)
 {
-    say(r, "ct state %s", words);
+    nft_rule_say(r, "ct state %s", words);
     nft_expr_ct_state(r);
     nft_expr_bitwise(r, &bits, zero, sizeof bits);
     nft_expr_cmp(r, NFT_CMP_NEQ, zero, sizeof bits);
@@ -273,7 +290,7 @@ void nft_rule_ct_state(struct nft_rule *r, uint32_t bits, const char *words)
 
 void nft_rule_mark_is(struct nft_rule *r, uint32_t mask, uint32_t value)
 {
-    say(r, "meta mark & 0x%08x == 0x%08x", mask, value);
+    nft_rule_say(r, "meta mark & 0x%08x == 0x%08x", mask, value);
     nft_expr_meta(r, NFT_META_MARK);
     nft_expr_bitwise(r, &mask, zero, sizeof mask);
     nft_expr_cmp(r, NFT_CMP_EQ, &value, sizeof value);
@@ -311,55 +328,15 @@ void nft_rule_transport(struct nft_rule *r, unsigned offset, const void *bytes, 
 
 /* ---- actions ---------------------------------------------------------------- */
 
-/* The bucket's key (nft_bucket.h) into register 1, and its words into `words`. */
-static void bucket_key(struct nft_rule *r, const struct vip_config *vip, uint16_t buckets,
-                       char *words, size_t size)
-{
-    const char *ip = families[vip->address.family].ip;
-    struct nft_payload source = families[vip->address.family].saddr;
-    struct nft_bucket_key mask = nft_bucket_key(vip, buckets - 1u);
-    char text[NFT_BUCKET_TEXT];
-
-    if (vip->select == SELECT_HASH) {
-        snprintf(words, size, "jhash %s saddr mod %u seed 0x%x", ip, buckets, NFT_HASH_SEED);
-        nft_expr_jhash(r, source, buckets, NFT_HASH_SEED);
-        return;
-    }
-    snprintf(words, size, "%s saddr & %s", ip, nft_bucket_text(vip, &mask, text));
-    nft_expr_payload(r, source);
-    nft_expr_bitwise(r, mask.byte, zero, mask.length);
-}
-
-void nft_rule_bucket_vmap(struct nft_rule *r, const struct vip_config *vip, uint16_t buckets,
-                          const char *map)
-{
-    char words[96];
-
-    bucket_key(r, vip, buckets, words, sizeof words);
-    say(r, "%s vmap @%s", words, map);
-    nft_expr_map(r, map, NFT_REG_VERDICT);
-}
-
-void nft_rule_bucket_ether_daddr(struct nft_rule *r, const struct vip_config *vip, uint16_t buckets,
-                                 const char *map)
-{
-    char words[96];
-
-    bucket_key(r, vip, buckets, words, sizeof words);
-    say(r, "ether daddr set %s map @%s", words, map);
-    nft_expr_map(r, map, NFT_REG_1);
-    nft_expr_payload_set(r, ether_destination);
-}
-
 void nft_rule_mark_set(struct nft_rule *r, uint32_t mask, uint32_t value)
 {
     uint32_t keep = ~mask;
 
     assert((value & keep) == 0);
     if (value != 0)
-        say(r, "meta mark set meta mark & 0x%08x | 0x%08x", keep, value);
+        nft_rule_say(r, "meta mark set meta mark & 0x%08x | 0x%08x", keep, value);
     else
-        say(r, "meta mark set meta mark & 0x%08x", keep);
+        nft_rule_say(r, "meta mark set meta mark & 0x%08x", keep);
     nft_expr_meta(r, NFT_META_MARK);
     nft_expr_bitwise(r, &keep, &value, sizeof keep);
     nft_expr_meta_set(r, NFT_META_MARK);
@@ -401,14 +378,14 @@ void nft_rule_host(struct nft_rule *r)
 {
     static const uint8_t host = PACKET_HOST;
 
-    say(r, "meta pkttype set host");
+    nft_rule_say(r, "meta pkttype set host");
     nft_expr_immediate(r, &host, sizeof host);
     nft_expr_meta_set(r, NFT_META_PKTTYPE);
 }
 
 void nft_rule_count(struct nft_rule *r, const char *counter)
 {
-    say(r, "counter name \"%s\"", counter);
+    nft_rule_say(r, "counter name \"%s\"", counter);
     nft_expr_counter(r, counter);
 }
 
@@ -416,25 +393,39 @@ void nft_rule_forward(struct nft_rule *r, const char *interface, unsigned ifinde
 {
     uint32_t index = ifindex;
 
-    say(r, "fwd to \"%s\"", interface);
+    nft_rule_say(r, "fwd to \"%s\"", interface);
     nft_expr_immediate(r, &index, sizeof index);
     nft_expr_forward(r);
 }
 
 void nft_rule_accept(struct nft_rule *r)
 {
-    say(r, "accept");
+    nft_rule_say(r, "accept");
     nft_expr_verdict(r, NF_ACCEPT, NULL);
 }
 
 void nft_rule_drop(struct nft_rule *r)
 {
-    say(r, "drop");
+    nft_rule_say(r, "drop");
     nft_expr_verdict(r, NF_DROP, NULL);
+}
+
+void nft_rule_reset(struct nft_rule *r)
+{
+    nft_rule_say(r, "reject with tcp reset");
+    nft_expr_reject(r, NFT_REJECT_TCP_RST, 0);
+}
+
+/* nft turns the word for both families into that of the one that it knows. */
+void nft_rule_reject(struct nft_rule *r, enum family family)
+{
+    nft_rule_say(r, "reject with %s port-unreachable", nft_families[family].icmp);
+    nft_expr_reject(r, NFT_REJECT_ICMP_UNREACH,
+                    family == FAMILY_IP4 ? ICMP_PORT_UNREACH : ICMP6_DST_UNREACH_NOPORT);
 }
 
 void nft_rule_goto(struct nft_rule *r, const char *chain)
 {
-    say(r, "goto %s", chain);
+    nft_rule_say(r, "goto %s", chain);
     nft_expr_verdict(r, NFT_GOTO, chain);
 }

@@ -7,6 +7,7 @@
 #define IPCLUSTERD_IO_NFT_RULE_H
 
 #include "ipclusterd/config.h"
+#include "nft_key.h"
 
 struct nftnl_rule;
 struct nftnl_expr;
@@ -45,6 +46,9 @@ void nft_rule_daddr(struct nft_rule *r, const struct address *a);
 void nft_rule_saddr(struct nft_rule *r, const struct address *a);
 void nft_rule_daddr_in(struct nft_rule *r, enum family family, const char *set);
 void nft_rule_l4proto(struct nft_rule *r, bool is, uint8_t protocol);
+void nft_rule_l4proto_in(struct nft_rule *r, bool is, const char *set);
+/* No piece of a larger packet: later ones have no ports. */
+void nft_rule_whole(struct nft_rule *r, enum family family);
 /* TCP that is, or is not, a pure SYN (of FIN, SYN, RST, ACK). */
 void nft_rule_tcp_syn(struct nft_rule *r, bool is);
 void nft_rule_icmp_type(struct nft_rule *r, enum family family, uint8_t type);
@@ -60,10 +64,10 @@ void nft_rule_frame_source(struct nft_rule *r, const struct mac *mac);
 void nft_rule_transport(struct nft_rule *r, unsigned offset, const void *bytes, size_t count);
 
 /* Actions. */
-void nft_rule_bucket_vmap(struct nft_rule *r, const struct vip_config *vip, uint16_t buckets,
-                          const char *map);
-void nft_rule_bucket_ether_daddr(struct nft_rule *r, const struct vip_config *vip, uint16_t buckets,
-                                 const char *map);
+void nft_rule_bucket_vmap(struct nft_rule *r, const struct vip_config *vip, enum nft_key key,
+                          uint16_t buckets, const char *map);
+void nft_rule_bucket_ether_daddr(struct nft_rule *r, const struct vip_config *vip, enum nft_key key,
+                                 uint16_t buckets, const char *map);
 /* mark = (mark & ~mask) | value */
 void nft_rule_mark_set(struct nft_rule *r, uint32_t mask, uint32_t value);
 void nft_rule_ether_saddr_set(struct nft_rule *r, const struct mac *mac);
@@ -76,6 +80,9 @@ void nft_rule_count(struct nft_rule *r, const char *counter);
 void nft_rule_forward(struct nft_rule *r, const char *interface, unsigned ifindex);
 void nft_rule_accept(struct nft_rule *r);
 void nft_rule_drop(struct nft_rule *r);
+/* A TCP reset, or "port unreachable". */
+void nft_rule_reset(struct nft_rule *r);
+void nft_rule_reject(struct nft_rule *r, enum family family);
 void nft_rule_goto(struct nft_rule *r, const char *chain);
 
 #endif

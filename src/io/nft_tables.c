@@ -12,6 +12,12 @@
  * it OWN and ADOPT fall through to LINGER, which lets no new flow in, whatever
  * has become of the daemon.
  *
+ * Services, if the VIP has any, are looked up first, by maps vN_class_port,
+ * vN_class_protocol and vN_class_any, whose values are chains too: those of the
+ * class that the service's own bucket has, or vN_client, where the client's bucket
+ * is looked up. What is closed is refused by vN_refuse on the node that has its
+ * bucket. So a packet's class still comes of one element.
+ *
  * Dependencies (nft_rule_need) stand where nft puts them, so that its listing
  * of our rules is short and loads again.
  */
@@ -21,21 +27,17 @@
 #include <netinet/in.h>
 #include <linux/icmp.h>
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_conntrack_common.h>
 #include <netinet/icmp6.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "selection.h"
+
 enum {
-    MARK_OWN = 0x10000,
-    MARK_ADOPT = 0x20000,
-    MARK_LINGER = 0x30000,
     PRIORITY_RAW = -300, /* before conntrack (-200) */
     PRIORITY_MANGLE = -150,
     PRIORITY_EARLY_CT = PRIORITY_MANGLE - 10, /* early_drop = false: after conntrack */
 };
-
-_Static_assert((MARK_LINGER & NFT_MARK_MASK) == MARK_LINGER, "marks stay within the mask");
 
 void nft_layout_init(struct nft_layout *l, const struct config *c, const struct nft_place *place)
 {
@@ -68,7 +70,7 @@ void nft_tables_end(struct nft_sink *s, struct nft_rule *r)
     nft_rule_free(r);
 }
 
-static void tell_chain(struct nft_sink *s, const char *name)
+void nft_tables_chain(struct nft_sink *s, const char *name)
 {
     s->now_chain = name;
     s->chain(s, name, NULL);
@@ -84,25 +86,6 @@ static void tell_goto(struct nft_sink *s, const char *chain)
     nft_tables_end(s, &r);
 }
 
-static void tell_unmark(struct nft_sink *s)
-{
-    struct nft_rule r;
-
-    nft_tables_rule(s, &r);
-    nft_rule_mark_set(&r, NFT_MARK_MASK, 0);
-    nft_tables_end(s, &r);
-}
-
-static void tell_counted_accept(struct nft_sink *s, const char *counter)
-{
-    struct nft_rule r;
-
-    nft_tables_rule(s, &r);
-    nft_rule_count(&r, counter);
-    nft_rule_accept(&r);
-    nft_tables_end(s, &r);
-}
-
 /* ---- before conntrack ------------------------------------------------------- */
 
 /* OWN and ADOPT: the class, if the lease runs; else as LINGER. What a member that
@@ -114,7 +97,7 @@ static void tell_claim(struct nft_sink *s, size_t vip, const char *noun, uint32_
     char name[NFT_NAME_BYTES], lease[NFT_NAME_BYTES], linger[NFT_NAME_BYTES];
     struct nft_rule r;
 
-    tell_chain(s, nft_name(name, vip, noun));
+    nft_tables_chain(s, nft_name(name, vip, noun));
     nft_tables_rule(s, &r);
     nft_rule_ether_daddr(&r, &s->layout->place[vip].own);
     nft_rule_l4proto(&r, false, IPPROTO_TCP);
@@ -138,29 +121,111 @@ static void tell_linger(struct nft_sink *s, size_t vip)
     char name[NFT_NAME_BYTES], lease[NFT_NAME_BYTES];
     struct nft_rule r;
 
-    tell_chain(s, nft_name(name, vip, "linger"));
+    nft_tables_chain(s, nft_name(name, vip, "linger"));
     nft_tables_rule(s, &r);
     nft_rule_ether_daddr(&r, &s->layout->place[vip].own);
     nft_rule_need(&r, NEED_ETHERTYPE, family);
     nft_rule_daddr_in(&r, family, nft_name(lease, vip, "lease"));
-    nft_rule_mark_set(&r, NFT_MARK_MASK, MARK_ADOPT);
+    nft_rule_mark_set(&r, NFT_MARK_MASK, NFT_MARK_ADOPT);
     nft_rule_accept(&r);
     nft_tables_end(s, &r);
 
     nft_tables_rule(s, &r);
-    nft_rule_mark_set(&r, NFT_MARK_MASK, MARK_LINGER);
+    nft_rule_mark_set(&r, NFT_MARK_MASK, NFT_MARK_LINGER);
     nft_rule_accept(&r);
     nft_tables_end(s, &r);
+}
+
+/* To the class of a packet, by one key. What has ports is looked up by them or not
+ * at all, so that each packet's bucket is looked up once. */
+static void tell_class(struct nft_sink *s, size_t vip, enum nft_key key)
+{
+    const struct vip_config *v = &s->layout->vip[vip];
+    enum nft_key home = nft_key_home(v, key);
+    char map[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    nft_tables_rule(s, &r);
+    if (key >= NFT_KEY_SERVICES && v->affinity == AFFINITY_FLOW)
+        nft_rule_l4proto_in(&r, key == NFT_KEY_CLIENT, NFT_SET_PORTS);
+    if (key == NFT_KEY_ANY)
+        nft_rule_l4proto(&r, false, nft_icmp_of(v->address.family));
+    if (nft_key_form(v, key) == NFT_FORM_ADDRESS || nft_key_form(v, key) == NFT_FORM_NUMBER)
+        nft_rule_need(&r, NEED_NFPROTO, v->address.family);
+    nft_rule_bucket_vmap(&r, v, key, s->layout->buckets,
+                         nft_name(map, vip, nft_key_class_noun(home)));
+    nft_tables_end(s, &r);
+}
+
+static void tell_foreign(struct nft_sink *s, size_t vip)
+{
+    char foreign[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    nft_tables_rule(s, &r);
+    nft_rule_count(&r, nft_name(foreign, vip, "foreign"));
+    nft_rule_drop(&r);
+    nft_tables_end(s, &r);
+}
+
+/* By where it comes from; what is not in the maps is another's. */
+static void tell_clients(struct nft_sink *s, size_t vip)
+{
+    for (enum nft_key key = NFT_KEY_CLIENT; key < NFT_KEY_MAX; key++)
+        if (nft_key_used(&s->layout->vip[vip], key))
+            tell_class(s, vip, key);
+    tell_foreign(s, vip);
+}
+
+/* Closed: the answer of a port where nobody listens. Without the lease another
+ * may give it. */
+static void tell_refuse(struct nft_sink *s, size_t vip)
+{
+    enum family family = s->layout->vip[vip].address.family;
+    char name[NFT_NAME_BYTES], lease[NFT_NAME_BYTES], refused[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    nft_tables_chain(s, nft_name(name, vip, "refuse"));
+    nft_name(lease, vip, "lease");
+    nft_name(refused, vip, "refused");
+    for (int tcp = 1; tcp >= 0; tcp--) {
+        nft_tables_rule(s, &r);
+        nft_rule_need(&r, NEED_NFPROTO, family);
+        nft_rule_daddr_in(&r, family, lease);
+        if (tcp != 0)
+            nft_rule_l4proto(&r, true, IPPROTO_TCP);
+        nft_rule_count(&r, refused);
+        if (tcp != 0)
+            nft_rule_reset(&r);
+        else
+            nft_rule_reject(&r, family);
+        nft_tables_end(s, &r);
+    }
+    tell_foreign(s, vip);
+}
+
+/* What services' elements go to, beside the classes. */
+static void tell_services(struct nft_sink *s, size_t vip)
+{
+    char name[NFT_NAME_BYTES];
+
+    if (s->layout->vip[vip].services == 0)
+        return;
+    nft_tables_chain(s, nft_name(name, vip, "client"));
+    tell_clients(s, vip);
+    nft_tables_chain(s, nft_name(name, vip, "foreign"));
+    tell_foreign(s, vip);
+    tell_refuse(s, vip);
 }
 
 static void tell_early(struct nft_sink *s, size_t vip)
 {
     const struct vip_config *v = &s->layout->vip[vip];
     enum family family = v->address.family;
-    char name[NFT_NAME_BYTES], map[NFT_NAME_BYTES], foreign[NFT_NAME_BYTES];
+    char name[NFT_NAME_BYTES], client[NFT_NAME_BYTES];
     struct nft_rule r;
 
-    tell_chain(s, nft_name(name, vip, "early"));
+    nft_tables_chain(s, nft_name(name, vip, "early"));
     if (family == FAMILY_IP6) {
         /* Neighbour discovery is every node's own affair. */
         nft_tables_rule(s, &r);
@@ -173,110 +238,18 @@ static void tell_early(struct nft_sink *s, size_t vip)
     nft_tables_rule(s, &r);
     nft_rule_need(&r, NEED_NFPROTO, family);
     nft_rule_icmp_type_in(&r, family, family == FAMILY_IP4 ? "icmp_error" : "icmpv6_error");
-    nft_rule_mark_set(&r, NFT_MARK_MASK, MARK_LINGER);
+    nft_rule_mark_set(&r, NFT_MARK_MASK, NFT_MARK_LINGER);
     nft_rule_accept(&r);
     nft_tables_end(s, &r);
 
-    nft_tables_rule(s, &r);
-    nft_rule_need(&r, NEED_NFPROTO, family);
-    nft_rule_bucket_vmap(&r, v, s->layout->buckets, nft_name(map, vip, "class"));
-    nft_tables_end(s, &r);
-
-    nft_tables_rule(s, &r);
-    nft_rule_count(&r, nft_name(foreign, vip, "foreign"));
-    nft_rule_drop(&r);
-    nft_tables_end(s, &r);
-}
-
-/* ---- after conntrack -------------------------------------------------------- */
-
-/* Everything comes in; the TCP stack resets what it does not know. */
-static void tell_late_own(struct nft_sink *s, size_t vip)
-{
-    char name[NFT_NAME_BYTES], orphan[NFT_NAME_BYTES], accepted[NFT_NAME_BYTES];
-    struct nft_rule r;
-
-    tell_chain(s, nft_name(name, vip, "t_own"));
-    tell_unmark(s);
-    nft_tables_rule(s, &r);
-    nft_rule_tcp_syn(&r, false);
-    nft_rule_ct_state(&r, NF_CT_STATE_BIT(IP_CT_NEW), "new");
-    nft_rule_count(&r, nft_name(orphan, vip, "orphan"));
-    nft_tables_end(s, &r);
-    tell_counted_accept(s, nft_name(accepted, vip, "accepted"));
-}
-
-/* Of TCP that we do not know only SYNs: with nf_conntrack_tcp_loose a segment
- * from the middle of another member's flow is "new" as well. */
-static void tell_late_adopt(struct nft_sink *s, size_t vip)
-{
-    char name[NFT_NAME_BYTES], accepted[NFT_NAME_BYTES];
-    struct nft_rule r;
-
-    nft_name(accepted, vip, "accepted");
-    tell_chain(s, nft_name(name, vip, "t_adopt"));
-    tell_unmark(s);
-    nft_tables_rule(s, &r);
-    nft_rule_ct_state(&r, NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED),
-                      "established,related");
-    nft_rule_count(&r, accepted);
-    nft_rule_accept(&r);
-    nft_tables_end(s, &r);
-
-    nft_tables_rule(s, &r);
-    nft_rule_tcp_syn(&r, false);
-    nft_rule_drop(&r);
-    nft_tables_end(s, &r);
-    tell_counted_accept(s, accepted);
-}
-
-static void tell_late_linger(struct nft_sink *s, size_t vip)
-{
-    uint8_t icmp = s->layout->vip[vip].address.family == FAMILY_IP4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-    char name[NFT_NAME_BYTES], accepted[NFT_NAME_BYTES];
-    struct nft_rule r;
-
-    nft_name(accepted, vip, "accepted");
-    tell_chain(s, nft_name(name, vip, "t_linger"));
-    tell_unmark(s);
-    nft_tables_rule(s, &r);
-    nft_rule_ct_state(&r, NF_CT_STATE_BIT(IP_CT_ESTABLISHED), "established");
-    nft_rule_tcp_syn(&r, false);
-    nft_rule_count(&r, accepted);
-    nft_rule_accept(&r);
-    nft_tables_end(s, &r);
-
-    nft_tables_rule(s, &r);
-    nft_rule_l4proto(&r, true, icmp);
-    nft_rule_ct_state(&r, NF_CT_STATE_BIT(IP_CT_RELATED), "related");
-    nft_rule_count(&r, accepted);
-    nft_rule_accept(&r);
-    nft_tables_end(s, &r);
-
-    nft_tables_rule(s, &r);
-    nft_rule_drop(&r);
-    nft_tables_end(s, &r);
-}
-
-static void tell_late(struct nft_sink *s, size_t vip)
-{
-    static const struct {
-        uint32_t mark;
-        const char *noun;
-    } way[] = {{MARK_OWN, "t_own"}, {MARK_ADOPT, "t_adopt"}, {MARK_LINGER, "t_linger"}};
-    char name[NFT_NAME_BYTES], chain[NFT_NAME_BYTES];
-    struct nft_rule r;
-
-    tell_late_own(s, vip);
-    tell_late_adopt(s, vip);
-    tell_late_linger(s, vip);
-    tell_chain(s, nft_name(name, vip, "late"));
-    for (size_t i = 0; i < sizeof way / sizeof *way; i++) {
-        nft_tables_rule(s, &r);
-        nft_rule_mark_is(&r, NFT_MARK_MASK, way[i].mark);
-        nft_rule_goto(&r, nft_name(chain, vip, way[i].noun));
-        nft_tables_end(s, &r);
+    if (v->services == 0) {
+        tell_clients(s, vip);
+        return;
     }
+    for (enum nft_key key = 0; key < NFT_KEY_SERVICES; key++)
+        if (nft_key_used(v, key))
+            tell_class(s, vip, key);
+    tell_goto(s, nft_name(client, vip, "client"));
 }
 
 /* ---- the hooks -------------------------------------------------------------- */
@@ -339,18 +312,36 @@ static void tell_counters(struct nft_sink *s, const char *const *nouns, size_t c
             s->counter(s, nft_name(name, vip, nouns[i]));
 }
 
-static void tell_vip_sets(struct nft_sink *s, const char *map, enum nft_set_kind kind)
+static void tell_maps(struct nft_sink *s, size_t vip, enum nft_set_kind kind)
+{
+    const struct vip_config *v = &s->layout->vip[vip];
+    char name[NFT_NAME_BYTES];
+
+    for (enum nft_key key = 0; key < NFT_KEY_MAX; key++) {
+        struct nft_set_spec map = {.kind = kind, .vip = vip, .key = key};
+        const char *noun = kind == NFT_SET_CLASS     ? nft_key_class_noun(key)
+                           : kind == NFT_SET_FORWARD ? nft_key_forward_noun(key)
+                                                     : nft_key_route_noun(key);
+
+        if (noun == NULL || !nft_key_used(v, key) || nft_key_home(v, key) != key)
+            continue;
+        map.name = nft_name(name, vip, noun);
+        s->set(s, &map);
+    }
+}
+
+static void tell_vip_sets(struct nft_sink *s, enum nft_set_kind kind)
 {
     char name[NFT_NAME_BYTES];
 
     for (size_t vip = 0; vip < s->layout->vips; vip++) {
         struct nft_set_spec lease = {.kind = NFT_SET_LEASE, .vip = vip};
-        struct nft_set_spec buckets = {.kind = kind, .vip = vip};
 
         lease.name = nft_name(name, vip, "lease");
         s->set(s, &lease);
-        buckets.name = nft_name(name, vip, map);
-        s->set(s, &buckets);
+        tell_maps(s, vip, kind);
+        if (kind == NFT_SET_FORWARD)
+            tell_maps(s, vip, NFT_SET_ROUTE);
     }
 }
 
@@ -362,18 +353,30 @@ static void tell_icmp_sets(struct nft_sink *s)
     static const uint8_t nd[] = {ND_ROUTER_SOLICIT, ND_ROUTER_ADVERT, ND_NEIGHBOR_SOLICIT,
                                  ND_NEIGHBOR_ADVERT, ND_REDIRECT};
     static const struct nft_set_spec sets[] = {
-        {NFT_SET_ICMP, "icmp_error", 0, error4, sizeof error4},
-        {NFT_SET_ICMPV6, "icmpv6_error", 0, error6, sizeof error6},
-        {NFT_SET_ICMPV6, "icmpv6_nd", 0, nd, sizeof nd},
+        {NFT_SET_ICMP, "icmp_error", 0, error4, sizeof error4, 0},
+        {NFT_SET_ICMPV6, "icmpv6_error", 0, error6, sizeof error6, 0},
+        {NFT_SET_ICMPV6, "icmpv6_nd", 0, nd, sizeof nd, 0},
     };
 
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         s->set(s, &sets[i]);
 }
 
+static void tell_ports_set(struct nft_sink *s)
+{
+    static const struct nft_set_spec ports = {
+        NFT_SET_PROTO, NFT_SET_PORTS, 0, selection_port_protocols, SELECTION_PORT_PROTOCOLS, 0};
+    bool flow = false;
+
+    for (size_t vip = 0; vip < s->layout->vips; vip++)
+        flow = flow || s->layout->vip[vip].affinity == AFFINITY_FLOW;
+    if (flow)
+        s->set(s, &ports);
+}
+
 void nft_tables_tell(const struct nft_layout *l, struct nft_sink *s)
 {
-    static const char *const counters[] = {"accepted", "foreign", "orphan"};
+    static const char *const counters[] = {"accepted", "foreign", "orphan", "refused"};
     static const char *const counters_l2[] = {"forwarded"};
 
     s->layout = l;
@@ -381,19 +384,22 @@ void nft_tables_tell(const struct nft_layout *l, struct nft_sink *s)
     s->table(s, NFT_TABLE_INET);
     tell_counters(s, counters, sizeof counters / sizeof *counters);
     tell_icmp_sets(s);
-    tell_vip_sets(s, "class", NFT_SET_CLASS);
+    tell_ports_set(s);
+    tell_vip_sets(s, NFT_SET_CLASS);
     for (size_t vip = 0; vip < l->vips; vip++) {
         tell_linger(s, vip);
-        tell_claim(s, vip, "own", MARK_OWN);
-        tell_claim(s, vip, "adopt", MARK_ADOPT);
+        tell_claim(s, vip, "own", NFT_MARK_OWN);
+        tell_claim(s, vip, "adopt", NFT_MARK_ADOPT);
+        tell_services(s, vip);
         tell_early(s, vip);
-        tell_late(s, vip);
+        nft_tables_tell_late(s, vip);
     }
     tell_hooks(s);
 
     s->now_table = NFT_TABLE_NETDEV;
     s->table(s, NFT_TABLE_NETDEV);
     tell_counters(s, counters_l2, sizeof counters_l2 / sizeof *counters_l2);
-    tell_vip_sets(s, "fwd", NFT_SET_FORWARD);
+    tell_ports_set(s);
+    tell_vip_sets(s, NFT_SET_FORWARD);
     nft_tables_tell_l2(l, s);
 }

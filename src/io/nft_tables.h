@@ -7,7 +7,10 @@
 
 #include "ipclusterd/config.h"
 #include "nft.h"
+#include "nft_key.h"
 #include "nft_rule.h"
+
+#include <netinet/in.h>
 
 /* Of the configuration, what the tables are made of. */
 struct nft_layout {
@@ -36,16 +39,19 @@ enum nft_set_kind {
     NFT_SET_ICMP,    /* ICMP types, the elements are in `types` */
     NFT_SET_ICMPV6,  /* ICMPv6 types, likewise */
     NFT_SET_LEASE,   /* the VIP, while its lease runs */
+    NFT_SET_PROTO,   /* IP protocols, likewise */
     NFT_SET_CLASS,   /* bucket -> chain */
     NFT_SET_FORWARD, /* bucket -> MAC */
+    NFT_SET_ROUTE,   /* service -> the chain that looks for its MAC */
 };
 
 struct nft_set_spec {
     enum nft_set_kind kind;
     const char *name;
-    size_t vip;           /* LEASE, CLASS, FORWARD */
-    const uint8_t *types; /* ICMP, ICMPV6 */
+    size_t vip;           /* LEASE, CLASS, FORWARD, ROUTE */
+    const uint8_t *types; /* ICMP, ICMPV6, PROTO */
     size_t types_count;
+    enum nft_key key; /* CLASS, FORWARD, ROUTE */
 };
 
 struct nft_sink {
@@ -67,7 +73,24 @@ void nft_tables_tell(const struct nft_layout *l, struct nft_sink *s);
 /* In nft_tables_l2.c: the chains of table netdev. */
 void nft_tables_tell_l2(const struct nft_layout *l, struct nft_sink *s);
 
-/* For both: starts and ends a rule of the chain told last. */
+/* Protocols that have ports, in both tables, if a VIP's affinity is "flow". */
+#define NFT_SET_PORTS "has_ports"
+
+/* In nft_tables_late.c: the chains after conntrack of one VIP. */
+void nft_tables_tell_late(struct nft_sink *s, size_t vip);
+
+/* The classes, in bits of the packet mark. */
+enum { NFT_MARK_OWN = 0x10000, NFT_MARK_ADOPT = 0x20000, NFT_MARK_LINGER = 0x30000 };
+
+static inline uint8_t nft_icmp_of(enum family family)
+{
+    return family == FAMILY_IP4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+}
+
+/* Begins a chain that is not a base chain. */
+void nft_tables_chain(struct nft_sink *s, const char *name);
+
+/* For all: starts and ends a rule of the chain told last. */
 void nft_tables_rule(struct nft_sink *s, struct nft_rule *r);
 void nft_tables_end(struct nft_sink *s, struct nft_rule *r);
 

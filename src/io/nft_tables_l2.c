@@ -15,7 +15,9 @@
  * the shared MAC are forwarded, to the owner's own MAC, so that none can travel
  * in a circle. Map lookup comes before any change; a bucket that is not in the
  * map leaves the rule there, untouched and uncounted. No rule matches ports or
- * flags in later fragments: the kernel has no transport header for those.
+ * flags in later fragments: the kernel has no transport header for those, and
+ * has not put the pieces together yet. Where the port decides, pieces are not
+ * forwarded at all: the first alone would be of no use to anybody.
  */
 #include "nft_tables.h"
 
@@ -82,38 +84,143 @@ static void tell_host(struct nft_sink *s, size_t vip)
     nft_tables_end(s, &r);
 }
 
-enum forwarded { FORWARD_SYN, FORWARD_ECHO, FORWARD_OTHER, FORWARD_MAX };
+enum forwarded { FORWARD_SYN, FORWARD_ECHO, FORWARD_OTHER, FORWARD_PORTLESS, FORWARD_MAX };
 
-static void tell_forward(struct nft_sink *s, size_t vip, enum forwarded what)
+/* OTHER than TCP and ICMP; under affinity "flow" it has ports, and PORTLESS has not. */
+static enum nft_key tell_forwarded(struct nft_rule *r, const struct vip_config *v,
+                                   enum forwarded what)
+{
+    enum family family = v->address.family;
+    bool flow = v->affinity == AFFINITY_FLOW;
+
+    switch (what) {
+    case FORWARD_SYN:
+        nft_rule_tcp_syn(r, true);
+        return NFT_KEY_CLIENT;
+    case FORWARD_ECHO:
+        nft_rule_icmp_type(r, family, family == FAMILY_IP4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
+        return flow ? NFT_KEY_PORTLESS : NFT_KEY_CLIENT;
+    case FORWARD_OTHER:
+        if (flow)
+            nft_rule_whole(r, family);
+        nft_rule_l4proto(r, false, IPPROTO_TCP);
+        if (flow)
+            nft_rule_l4proto_in(r, true, NFT_SET_PORTS);
+        else
+            nft_rule_l4proto(r, false, nft_icmp_of(family));
+        return NFT_KEY_CLIENT;
+    case FORWARD_PORTLESS:
+        nft_rule_l4proto(r, false, nft_icmp_of(family));
+        nft_rule_l4proto_in(r, false, NFT_SET_PORTS);
+        return NFT_KEY_PORTLESS;
+    case FORWARD_MAX:
+        break;
+    }
+    assert(what < FORWARD_MAX);
+    return NFT_KEY_CLIENT;
+}
+
+/* The same of a service that has one bucket. */
+static void tell_forwarded_single(struct nft_rule *r, const struct vip_config *v,
+                                  enum forwarded what)
+{
+    if (what == FORWARD_SYN) {
+        nft_rule_tcp_syn(r, true);
+        return;
+    }
+    nft_rule_l4proto(r, false, IPPROTO_TCP);
+    nft_rule_l4proto(r, false, nft_icmp_of(v->address.family));
+}
+
+/* The frames that may be forwarded: sent to the shared MAC, while the lease runs. */
+static void tell_flooded(struct nft_sink *s, struct nft_rule *r, size_t vip)
+{
+    const struct vip_config *v = &s->layout->vip[vip];
+    char lease[NFT_NAME_BYTES];
+
+    nft_tables_rule(s, r);
+    nft_rule_ether_daddr(r, &v->mac);
+    nft_rule_need(r, NEED_ETHERTYPE, v->address.family);
+    nft_rule_daddr_in(r, v->address.family, nft_name(lease, vip, "lease"));
+}
+
+/* To the MAC that `key` finds; `key` NFT_KEY_MAX: that of the client's bucket. */
+static void tell_forward(struct nft_sink *s, size_t vip, enum forwarded what, enum nft_key key)
 {
     const struct nft_layout *l = s->layout;
     const struct vip_config *v = &l->vip[vip];
-    enum family family = v->address.family;
-    char lease[NFT_NAME_BYTES], map[NFT_NAME_BYTES], counter[NFT_NAME_BYTES];
+    char map[NFT_NAME_BYTES], counter[NFT_NAME_BYTES];
     struct nft_rule r;
 
-    nft_tables_rule(s, &r);
-    nft_rule_ether_daddr(&r, &v->mac);
-    nft_rule_need(&r, NEED_ETHERTYPE, family);
-    nft_rule_daddr_in(&r, family, nft_name(lease, vip, "lease"));
-    switch (what) {
-    case FORWARD_SYN:
-        nft_rule_tcp_syn(&r, true);
-        break;
-    case FORWARD_ECHO:
-        nft_rule_icmp_type(&r, family, family == FAMILY_IP4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
-        break;
-    case FORWARD_OTHER:
-        nft_rule_l4proto(&r, false, IPPROTO_TCP);
-        nft_rule_l4proto(&r, false, family == FAMILY_IP4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
-        break;
-    case FORWARD_MAX:
-        assert(0);
-    }
-    nft_rule_bucket_ether_daddr(&r, v, l->buckets, nft_name(map, vip, "fwd"));
+    tell_flooded(s, &r, vip);
+    if (key == NFT_KEY_MAX)
+        key = tell_forwarded(&r, v, what);
+    else
+        tell_forwarded_single(&r, v, what);
+    nft_rule_bucket_ether_daddr(&r, v, key, l->buckets,
+                                nft_name(map, vip, nft_key_forward_noun(nft_key_home(v, key))));
     nft_rule_count(&r, nft_name(counter, vip, "forwarded"));
     nft_rule_ether_saddr_set(&r, &l->place[vip].own);
     nft_rule_forward(&r, v->interface, l->place[vip].ifindex);
+    nft_tables_end(s, &r);
+}
+
+static void tell_forwards(struct nft_sink *s, size_t vip)
+{
+    for (enum forwarded what = 0; what < FORWARD_MAX; what++)
+        if (what != FORWARD_PORTLESS || s->layout->vip[vip].affinity == AFFINITY_FLOW)
+            tell_forward(s, vip, what, NFT_KEY_MAX);
+}
+
+/* The chains that services go through: route finds which it is, and each policy has
+ * a chain. */
+static void tell_services(struct nft_sink *s, size_t vip)
+{
+    const struct vip_config *v = &s->layout->vip[vip];
+    char name[NFT_NAME_BYTES], map[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    nft_tables_chain(s, nft_name(name, vip, "stay"));
+    nft_tables_rule(s, &r);
+    nft_rule_accept(&r);
+    nft_tables_end(s, &r);
+    for (enum nft_key key = 0; key < NFT_KEY_SERVICES; key++) {
+        if (!nft_key_used(v, key))
+            continue;
+        nft_tables_chain(s, nft_name(name, vip, nft_key_single_noun(key)));
+        tell_forward(s, vip, FORWARD_SYN, key);
+        tell_forward(s, vip, FORWARD_OTHER, key);
+    }
+    nft_tables_chain(s, nft_name(name, vip, "new"));
+    tell_forwards(s, vip);
+    nft_tables_chain(s, nft_name(name, vip, "route"));
+    for (enum nft_key key = 0; key < NFT_KEY_SERVICES; key++) {
+        if (!nft_key_used(v, key))
+            continue;
+        nft_tables_rule(s, &r);
+        if (key == NFT_KEY_ANY) {
+            nft_rule_l4proto(&r, false, nft_icmp_of(v->address.family));
+            nft_rule_need(&r, NEED_PROTOCOL, v->address.family);
+        }
+        nft_rule_bucket_vmap(&r, v, key, s->layout->buckets,
+                             nft_name(map, vip, nft_key_route_noun(key)));
+        nft_tables_end(s, &r);
+    }
+    nft_tables_rule(s, &r);
+    nft_rule_goto(&r, nft_name(map, vip, "new"));
+    nft_tables_end(s, &r);
+}
+
+static void tell_route(struct nft_sink *s, size_t vip)
+{
+    const struct vip_config *v = &s->layout->vip[vip];
+    char name[NFT_NAME_BYTES];
+    struct nft_rule r;
+
+    tell_flooded(s, &r, vip);
+    if (nft_key_ports(v))
+        nft_rule_whole(&r, v->address.family);
+    nft_rule_goto(&r, nft_name(name, vip, "route"));
     nft_tables_end(s, &r);
 }
 
@@ -126,8 +233,7 @@ static void tell_ingress(struct nft_sink *s, size_t first)
             tell_host(s, i);
     for (size_t i = first; i < l->vips; i++)
         if (same_interface(l, i, first))
-            for (enum forwarded what = 0; what < FORWARD_MAX; what++)
-                tell_forward(s, i, what);
+            (l->vip[i].services > 0 ? tell_route : tell_forwards)(s, i);
 }
 
 /* ---- egress ----------------------------------------------------------------- */
@@ -261,6 +367,9 @@ static const char *chain_name(char out[NFT_NAME_BYTES], const char *way, const c
 
 void nft_tables_tell_l2(const struct nft_layout *l, struct nft_sink *s)
 {
+    for (size_t i = 0; i < l->vips; i++)
+        if (l->vip[i].services > 0)
+            tell_services(s, i);
     for (size_t i = 0; i < l->vips; i++) {
         const char *interface = l->vip[i].interface;
         struct nft_hook in = {"ingress", NF_NETDEV_INGRESS, PRIORITY, interface};

@@ -145,7 +145,18 @@ static void config_check(const struct config *c)
         const struct vip_config *v = &c->vip[i];
         check(v->address.family == FAMILY_IP4 || v->address.family == FAMILY_IP6);
         check(v->prefix <= (v->address.family == FAMILY_IP4 ? 32 : 128));
-        check(v->mode < VIP_MODE_MAX && v->select < SELECT_MAX && v->orphans < ORPHANS_MAX);
+        check(v->services <= SERVICES_MAX);
+        for (size_t j = 0; j < v->services; j++) {
+            const struct service_config *s = &v->service[j];
+
+            check(s->protocol < SERVICE_MAX && s->policy < POLICY_MAX);
+            check(s->ports <= SERVICE_PORTS_MAX && s->bucket < c->buckets);
+            check(s->protocol != SERVICE_ANY || s->ports == 0);
+            for (size_t p = 1; p < s->ports; p++)
+                check(s->port[p - 1] < s->port[p]);
+        }
+        check(v->mode < VIP_MODE_MAX && v->select < SELECT_MAX && v->affinity < AFFINITY_MAX &&
+              v->orphans < ORPHANS_MAX);
         check(v->interface[0] != '\0' && strlen(v->interface) <= IFNAME_BYTES_MAX);
         check((v->mac.byte[0] & 1) == 0);
     }

@@ -271,7 +271,8 @@ static void accepted_check(const struct ctl_request *r, enum ctl_method method)
     unsigned takes = r->route->arguments;
 
     check(r->route->method == method);
-    check((r->address.family != FAMILY_NONE) == !!(takes & CTL_ARG_ADDRESS));
+    check((r->client.address.family != FAMILY_NONE) == !!(takes & CTL_ARG_ADDRESS));
+    check(r->client.has_port == (r->client.port != 0));
     check(r->vip.family == FAMILY_NONE || (takes & CTL_ARG_VIP));
     check(r->since == 0 || (takes & CTL_ARG_SINCE));
     check(strlen(r->node) <= NAME_BYTES_MAX);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "io/conf.h"
+#include "io/selection.h"
 
 /* The core's words, without the core. */
 
@@ -34,11 +35,14 @@ const char *member_state_name(enum member_state s)
     return name[s];
 }
 
-unsigned bucket_of(enum vip_select select, uint16_t buckets, const struct address *client)
+/* Nothing that is computed. */
+unsigned selection_bucket(const struct vip_config *vip, uint16_t buckets, const struct source *from)
 {
-    unsigned last = client->byte[client->family == FAMILY_IP4 ? 3 : 15];
+    unsigned last = from->address.byte[from->address.family == FAMILY_IP4 ? 3 : 15];
 
-    return (last + (select == SELECT_HASH ? 100 : 0)) % buckets;
+    if (vip->affinity == AFFINITY_FLOW && from->has_port)
+        last = from->port;
+    return (last + (vip->select == SELECT_HASH ? 100 : 0)) % buckets;
 }
 
 /* ------------------------------------------------------------------- view */
@@ -143,6 +147,7 @@ static void canned_fill(struct canned *c, const char *socket, const char *group)
     c->status.witness_answers = true;
     c->status.key = 0x0123456789abcdef;
     c->status.wakeup.mean = 52;
+    c->status.skew = (struct skew){.bucket = 7, .most = 870, .total = 1201, .nodes = 2};
     c->status.wakeup.worst = 1234;
     members_fill(&c->status);
     buckets_fill(&c->status);

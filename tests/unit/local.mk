@@ -25,6 +25,7 @@ conf_sources = \
 	src/io/conf_digest.c \
 	src/io/conf_keyfile.c \
 	src/io/conf_schema.c \
+	src/io/conf_services.c \
 	src/io/conf_source.c \
 	src/io/conf_types.c \
 	src/io/conf_value.c
@@ -137,6 +138,12 @@ tests_unit_test_flap_SOURCES = \
 	src/core/flap.c
 tests_unit_test_flap_LDADD = $(CMOCKA_LIBS) $(core_LIBS) -lm
 
+unit_tests += %D%/test_skew
+tests_unit_test_skew_SOURCES = \
+	%D%/test_skew.c \
+	src/core/skew.c
+tests_unit_test_skew_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
 unit_tests += %D%/test_rtnl
 tests_unit_test_rtnl_SOURCES = \
 	%D%/test_rtnl.c \
@@ -181,6 +188,7 @@ node_sources = \
 	src/core/node_view.c \
 	src/core/plan.c \
 	src/core/roster.c \
+	src/core/skew.c \
 	src/core/status.c \
 	%D%/rig.c
 
@@ -240,6 +248,7 @@ tests_unit_test_conntrack_SOURCES = \
 	src/io/flow_set.c \
 	src/io/log.c \
 	src/io/netlink.c \
+	src/io/selection.c \
 	%D%/flow_made.c \
 	%D%/netlab.c
 tests_unit_test_conntrack_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
@@ -250,6 +259,7 @@ tests_unit_test_conntrack_follow_SOURCES = \
 	src/core/plan.c \
 	src/io/conf_value.c \
 	src/io/conntrack.c \
+	src/io/selection.c \
 	src/io/conntrack_watch.c \
 	src/io/flow_set.c \
 	src/io/log.c \
@@ -343,11 +353,15 @@ nft_sources = \
 	src/io/nft_elem.c \
 	src/io/nft_expr.c \
 	src/io/nft_install.c \
+	src/io/nft_key.c \
 	src/io/nft_print.c \
 	src/io/nft_rule.c \
+	src/io/nft_rule_bucket.c \
 	src/io/nft_tables.c \
 	src/io/nft_tables_l2.c \
-	src/io/nft_watch.c
+	src/io/nft_tables_late.c \
+	src/io/nft_watch.c \
+	src/io/selection.c
 
 unit_tests += %D%/test_nft
 tests_unit_test_nft_SOURCES = \
@@ -376,6 +390,7 @@ tests_unit_test_nft_packets_SOURCES = \
 	src/core/plan.c \
 	src/io/conf_value.c \
 	src/io/conntrack.c \
+	src/io/selection.c \
 	src/io/conntrack_watch.c \
 	src/io/flow_set.c \
 	src/io/log.c \
@@ -383,6 +398,42 @@ tests_unit_test_nft_packets_SOURCES = \
 	%D%/netlab.c \
 	%D%/nft_lab.c
 tests_unit_test_nft_packets_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_nft_flow
+tests_unit_test_nft_flow_SOURCES = \
+	%D%/test_nft_flow.c \
+	$(nft_sources) \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/log.c \
+	src/io/netlink.c \
+	%D%/netlab.c \
+	%D%/nft_lab.c
+tests_unit_test_nft_flow_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_nft_services
+tests_unit_test_nft_services_SOURCES = \
+	%D%/test_nft_services.c \
+	$(nft_sources) \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/log.c \
+	src/io/netlink.c \
+	%D%/netlab.c \
+	%D%/nft_lab.c
+tests_unit_test_nft_services_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_selection
+tests_unit_test_selection_SOURCES = \
+	%D%/test_selection.c \
+	$(nft_sources) \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/log.c \
+	src/io/netlink.c \
+	%D%/netlab.c \
+	%D%/nft_lab.c
+tests_unit_test_selection_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
 # What serves the control socket.
 ctl_sources = \

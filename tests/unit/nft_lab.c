@@ -59,6 +59,11 @@ bool lab_make(void)
     return true;
 }
 
+int lab_client(void)
+{
+    return client_ns;
+}
+
 /* Down and up: addresses of IPv6 and routes go with it. */
 void lab_nic(const char *mac)
 {
@@ -161,12 +166,17 @@ int lab_accept(int listener)
 
 int lab_connect(const char *from, const char *to)
 {
+    return lab_connect_port(from, 0, to);
+}
+
+int lab_connect_port(const char *from, uint16_t port, const char *to)
+{
     struct sockaddr_storage a;
     int fd;
 
     netlab_go(client_ns);
     fd = socket_make(from, SOCK_STREAM, 0);
-    socket_bind(fd, from, 0);
+    socket_bind(fd, from, port);
     lab_check(connect(fd, (struct sockaddr *)&a, sockaddr_make(&a, to, LAB_PORT)) < 0 &&
                   errno == EINPROGRESS,
               "connect");
@@ -184,6 +194,35 @@ bool lab_connected(int fd, int ms)
         return false;
     lab_check(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0, "SO_ERROR");
     return error == 0;
+}
+
+bool lab_refused(int fd, int ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int error = 0;
+    socklen_t size = sizeof error;
+
+    if (poll(&p, 1, ms) != 1)
+        return false;
+    lab_check(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0, "SO_ERROR");
+    return error == ECONNREFUSED;
+}
+
+bool lab_unreachable(const char *from, const char *to, int ms)
+{
+    struct sockaddr_storage a;
+    bool refused;
+    int fd;
+
+    netlab_go(client_ns);
+    fd = socket_make(from, SOCK_DGRAM, 0);
+    socket_bind(fd, from, 0);
+    lab_check(connect(fd, (struct sockaddr *)&a, sockaddr_make(&a, to, LAB_PORT)) == 0, "connect");
+    lab_check(send(fd, "hello", 5, 0) == 5, "send");
+    refused = lab_refused(fd, ms);
+    close(fd);
+    netlab_go(node_ns);
+    return refused;
 }
 
 static bool talk_one_way(int from, int to)
@@ -285,6 +324,63 @@ void lab_send(enum lab_packet what, const char *from, const char *to)
     }
     close(fd);
     netlab_go(node_ns);
+}
+
+void lab_send_datagram(const char *from, uint16_t port, const char *to, size_t bytes)
+{
+    static const uint8_t words[8192];
+    struct sockaddr_storage a;
+    socklen_t length = sockaddr_make(&a, to, LAB_PORT);
+    int fd;
+
+    netlab_go(client_ns);
+    fd = socket_make(from, SOCK_DGRAM, 0);
+    socket_bind(fd, from, port);
+    lab_check(sendto(fd, words, bytes, 0, (struct sockaddr *)&a, length) == (ssize_t)bytes,
+              "datagram");
+    close(fd);
+    netlab_go(node_ns);
+}
+
+int lab_udp(const char *address)
+{
+    int fd = socket_make(address, SOCK_DGRAM, 0);
+
+    socket_bind(fd, address, LAB_PORT);
+    return fd;
+}
+
+ssize_t lab_received(int fd, int ms)
+{
+    uint8_t datagram[8192];
+
+    return readable(fd, ms) ? recv(fd, datagram, sizeof datagram, 0) : -1;
+}
+
+int lab_pings(const char *address)
+{
+    bool six = strchr(address, ':') != NULL;
+    int fd = socket_make(address, SOCK_RAW, six ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+
+    socket_bind(fd, address, 0);
+    return fd;
+}
+
+bool lab_pinged(int fd, int ms)
+{
+    struct sockaddr_storage a;
+    socklen_t size = sizeof a;
+    uint8_t packet[2048];
+
+    lab_check(getsockname(fd, (struct sockaddr *)&a, &size) == 0, "getsockname");
+    while (readable(fd, ms)) {
+        ssize_t got = recv(fd, packet, sizeof packet, 0);
+        size_t header = a.ss_family == AF_INET ? (size_t)(packet[0] & 15) * 4 : 0;
+
+        if (got > (ssize_t)header && packet[header] == (a.ss_family == AF_INET ? 8 : 128))
+            return true;
+    }
+    return false;
 }
 
 int lab_ear(const char *from, const char *to)

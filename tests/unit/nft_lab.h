@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define LAB_NODE_MAC "02:00:00:00:00:01"   /* the NIC's own */
 #define LAB_SHARED_MAC "02:bf:00:00:00:64" /* of both VIPs */
@@ -27,6 +28,9 @@ extern const struct lab_family lab_ip4, lab_ip6;
 /* False where there are no namespaces: exit with 77. */
 bool lab_make(void);
 
+/* A descriptor of the client's namespace. */
+int lab_client(void);
+
 /* The NIC's MAC, and the client's neighbour entry of a VIP: a MAC, or NULL to
  * ask for it. */
 void lab_nic(const char *mac);
@@ -41,8 +45,13 @@ int lab_accept(int listener);
 
 /* On the client. */
 int lab_connect(const char *from, const char *to);
+int lab_connect_port(const char *from, uint16_t port, const char *to);
 /* Whether the connection comes about within `ms`. */
 bool lab_connected(int fd, int ms);
+/* Whether it is refused within `ms`. */
+bool lab_refused(int fd, int ms);
+/* Whether a datagram is answered by "port unreachable" within `ms`. */
+bool lab_unreachable(const char *from, const char *to, int ms);
 /* Sends a word each way; false if it does not arrive within a second. */
 bool lab_talk(int a, int b);
 void lab_close(int fd);
@@ -50,6 +59,16 @@ void lab_close(int fd);
 enum lab_packet { LAB_ACK, LAB_UDP, LAB_ECHO };
 /* Sends one packet, a TCP segment from the middle of nowhere among others. */
 void lab_send(enum lab_packet what, const char *from, const char *to);
+
+/* Sends one datagram of so many bytes, in pieces if it has to be. */
+void lab_send_datagram(const char *from, uint16_t port, const char *to, size_t bytes);
+
+/* On the node: a UDP socket; and the next datagram's length within `ms`, or -1. */
+int lab_udp(const char *address);
+ssize_t lab_received(int fd, int ms);
+/* Likewise for ICMP echo requests. */
+int lab_pings(const char *address);
+bool lab_pinged(int fd, int ms);
 
 /* A raw socket that sees TCP segments to `from`; and whether a reset came. */
 int lab_ear(const char *from, const char *to);

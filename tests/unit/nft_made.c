@@ -62,14 +62,49 @@ void made_open(uint16_t buckets)
     assert_int_equal(nft_open(&nft, &config, place), 0);
 }
 
+/* Every kind of service under every policy. */
+static void made_services(struct vip_config *v)
+{
+    static const struct service_config services[] = {
+        {SERVICE_TCP, 0, {0}, POLICY_SINGLE, 3},
+        {SERVICE_TCP, 2, {80, 443}, POLICY_BALANCE, 5},
+        {SERVICE_TCP, 2, {2000, 65535}, POLICY_SINGLE, 25},
+        {SERVICE_TCP, 1, {5432}, POLICY_SINGLE, 45},
+        {SERVICE_UDP, 0, {0}, POLICY_CLOSED, 15},
+        {SERVICE_UDP, 1, {53}, POLICY_BALANCE, 55},
+        {SERVICE_SCTP, 1, {36412}, POLICY_CLOSED, 100},
+        {SERVICE_ANY, 0, {0}, POLICY_SINGLE, 46},
+    };
+
+    v->services = sizeof services / sizeof *services;
+    memcpy(v->service, services, sizeof services);
+}
+
 /* All there is: both families, selections and modes, early and late. */
 void made_open_all(void)
 {
+    struct vip_config *v;
+
     made_vip_add("192.0.2.100", VIP_SHARED, SELECT_MASK);
     made_vip_add("2001:db8::64", VIP_SHARED, SELECT_MASK);
     made_vip_add("192.0.2.101", VIP_INTERFACE, SELECT_HASH);
     made_vip_add("2001:db8::65", VIP_INTERFACE, SELECT_HASH)->early_drop = false;
     made_vip_add("192.0.2.102", VIP_SHARED, SELECT_MASK)->orphans = ORPHANS_DROP;
+    made_vip_add("192.0.2.103", VIP_SHARED, SELECT_MASK)->affinity = AFFINITY_NETWORK;
+    made_vip_add("2001:db8::66", VIP_SHARED, SELECT_MASK)->affinity = AFFINITY_NETWORK;
+    made_vip_add("192.0.2.104", VIP_SHARED, SELECT_HASH)->affinity = AFFINITY_NETWORK;
+    made_vip_add("2001:db8::67", VIP_SHARED, SELECT_HASH)->affinity = AFFINITY_NETWORK;
+    made_vip_add("192.0.2.105", VIP_SHARED, SELECT_MASK)->affinity = AFFINITY_FLOW;
+    made_vip_add("2001:db8::68", VIP_SHARED, SELECT_MASK)->affinity = AFFINITY_FLOW;
+    made_vip_add("192.0.2.106", VIP_SHARED, SELECT_HASH)->affinity = AFFINITY_FLOW;
+    made_vip_add("2001:db8::69", VIP_SHARED, SELECT_HASH)->affinity = AFFINITY_FLOW;
+    made_services(made_vip_add("192.0.2.107", VIP_SHARED, SELECT_MASK));
+    made_services(made_vip_add("2001:db8::6a", VIP_SHARED, SELECT_HASH));
+    v = made_vip_add("2001:db8::6b", VIP_SHARED, SELECT_MASK);
+    v->affinity = AFFINITY_FLOW;
+    v->services = 2;
+    v->service[0] = (struct service_config){SERVICE_TCP, 0, {0}, POLICY_BALANCE, 1};
+    v->service[1] = (struct service_config){SERVICE_ANY, 0, {0}, POLICY_CLOSED, 2};
     made_open(256);
 }
 
@@ -141,16 +176,23 @@ static json_t *set_of(const char *family, size_t vip, const char *noun, const ch
     return elements;
 }
 
-/* The bucket that a map's key, as nft prints it, stands for. */
-static unsigned key_bucket(const json_t *key)
+/* Mask and flow: the ports have a map of their own. */
+static bool by_port(size_t vip)
 {
+    return config.vip[vip].select == SELECT_MASK && config.vip[vip].affinity == AFFINITY_FLOW;
+}
+
+/* The bucket that a map's key, as nft prints it, stands for. */
+static unsigned key_bucket(size_t vip, const json_t *key)
+{
+    bool network = config.vip[vip].affinity == AFFINITY_NETWORK;
     struct address a;
     const uint8_t *low;
 
     if (json_is_integer(key))
-        return (unsigned)json_integer_value(key);
+        return (unsigned)json_integer_value(key) / (by_port(vip) ? 2 : 1);
     assert_true(address_parse(json_string_value(key), &a));
-    low = a.byte + (a.family == FAMILY_IP4 ? 2 : 14);
+    low = a.byte + (a.family == FAMILY_IP4 ? 2 - network : network ? 6 : 14);
     return (unsigned)low[0] << 8 | low[1];
 }
 
@@ -167,9 +209,9 @@ static const char *wanted_chain(size_t vip, unsigned bucket, char out[32])
     return out;
 }
 
-void made_check_classes(size_t vip)
+static void check_classes(size_t vip, const char *noun)
 {
-    json_t *elements = set_of("inet", vip, "class", "map");
+    json_t *elements = set_of("inet", vip, noun, "map");
     size_t wanted = 0, i;
     const json_t *pair;
     char chain[32];
@@ -183,15 +225,67 @@ void made_check_classes(size_t vip)
             json_object_get(json_object_get(json_array_get(pair, 1), "goto"), "target"));
 
         assert_non_null(target);
-        assert_non_null(wanted_chain(vip, key_bucket(json_array_get(pair, 0)), chain));
+        assert_non_null(wanted_chain(vip, key_bucket(vip, json_array_get(pair, 0)), chain));
         assert_string_equal(target, chain);
     }
     json_decref(elements);
 }
 
-void made_check_forwards(size_t vip)
+/* Services of one port: where their packets go, as the plan says of the bucket. */
+static void check_services(size_t vip)
 {
-    json_t *elements = set_of("netdev", vip, "fwd", "map");
+    const struct vip_config *v = &config.vip[vip];
+    json_t *elements = set_of("inet", vip, "class_port", "map");
+    json_t *macs = set_of("netdev", vip, "fwd_port", "map");
+    size_t ports = 0, released = 0, i;
+    const json_t *pair;
+
+    for (size_t s = 0; s < v->services; s++) {
+        ports += v->service[s].ports;
+        if (v->service[s].policy == POLICY_SINGLE &&
+            plan.class_of[v->service[s].bucket] == CLASS_RELEASE)
+            released += v->service[s].ports;
+    }
+    assert_int_equal(json_array_size(elements), ports);
+    assert_int_equal(json_array_size(macs), released);
+    json_array_foreach(elements, i, pair)
+    {
+        json_int_t port = json_integer_value(
+            json_array_get(json_object_get(json_array_get(pair, 0), "concat"), 1));
+        const char *target = json_string_value(
+            json_object_get(json_object_get(json_array_get(pair, 1), "goto"), "target"));
+        const struct service_config *s = v->service;
+        char wanted[32];
+
+        while (s->port[0] != port && s->port[1] != port)
+            s++;
+        if (s->policy == POLICY_BALANCE)
+            snprintf(wanted, sizeof wanted, "v%zu_client", vip);
+        else if (s->policy == POLICY_SINGLE && wanted_chain(vip, s->bucket, wanted) != NULL)
+            ;
+        else if (s->policy == POLICY_CLOSED &&
+                 class_claims((enum bucket_class)plan.class_of[s->bucket]))
+            snprintf(wanted, sizeof wanted, "v%zu_refuse", vip);
+        else
+            snprintf(wanted, sizeof wanted, "v%zu_foreign", vip);
+        assert_string_equal(target, wanted);
+    }
+    json_decref(elements);
+    json_decref(macs);
+}
+
+void made_check_classes(size_t vip)
+{
+    if (config.vip[vip].services > 2)
+        check_services(vip);
+    check_classes(vip, "class");
+    if (by_port(vip))
+        check_classes(vip, "class_portless");
+}
+
+static void check_forwards(size_t vip, const char *noun)
+{
+    json_t *elements = set_of("netdev", vip, noun, "map");
     size_t wanted = 0, i;
     const json_t *pair;
     char mac[18];
@@ -201,13 +295,20 @@ void made_check_forwards(size_t vip)
     assert_int_equal(json_array_size(elements), wanted);
     json_array_foreach(elements, i, pair)
     {
-        unsigned b = key_bucket(json_array_get(pair, 0));
+        unsigned b = key_bucket(vip, json_array_get(pair, 0));
 
         assert_int_equal(plan.class_of[b], CLASS_RELEASE);
         assert_string_equal(json_string_value(json_array_get(pair, 1)),
                             mac_text(&plan.target[plan.target_of[b]], mac));
     }
     json_decref(elements);
+}
+
+void made_check_forwards(size_t vip)
+{
+    check_forwards(vip, "fwd");
+    if (by_port(vip))
+        check_forwards(vip, "fwd_portless");
 }
 
 void made_check(void)

@@ -145,6 +145,60 @@ static void test_which_for_people(void **state)
                                 "lingering  web1\n");
     assert_int_equal(run("which --vip 192.168.0.3 10.0.0.3"), 0);
     assert_says(output, "bucket     103\n");
+    assert_int_equal(run("which 10.0.0.3:4711"), 0);
+    assert_says(output, "client     10.0.0.3:4711 at 192.168.0.2/24\n"
+                        "bucket     3\n");
+    assert_int_equal(run("which [2001:db8::7]:80"), 0);
+    assert_says(output, "client     [2001:db8::7]:80 at 2001:db8::2/64\n"
+                        "bucket     7\n");
+}
+
+static void test_status_of_skew(void **state)
+{
+    struct status *s = &canned->status;
+
+    (void)state;
+    assert_int_equal(run("status"), 0);
+    assert_null(strstr(output, "Bucket 7"));
+    s->skew.skewed = true;
+    assert_int_equal(run("status"), 0);
+    assert_says(output, "- Bucket 7 has 870 of the 1201 flows, 72 %, more than the share of one");
+    assert_says(output, "affinity = \"flow\"");
+    for (size_t i = 0; i < canned->config.vips; i++)
+        canned->config.vip[i].affinity = AFFINITY_FLOW;
+    assert_int_equal(run("status"), 0);
+    assert_says(output, "the same port: select = \"hash\"");
+    canned->config.vip[2].services = 1;
+    canned->config.vip[2].service[0] =
+        (struct service_config){SERVICE_TCP, 1, {5432}, POLICY_SINGLE, 7};
+    assert_int_equal(run("status"), 0);
+    assert_null(strstr(output, "Bucket 7"));
+}
+
+static void test_services(void **state)
+{
+    struct vip_config *v = &canned->config.vip[0];
+
+    (void)state;
+    assert_int_equal(run("vips"), 0);
+    assert_null(strstr(output, "PROTOCOL"));
+    v->services = 3;
+    v->service[0] = (struct service_config){SERVICE_TCP, 2, {80, 443}, POLICY_BALANCE, 9};
+    v->service[1] = (struct service_config){SERVICE_TCP, 1, {5432}, POLICY_SINGLE, 3};
+    v->service[2] = (struct service_config){SERVICE_UDP, 0, {0}, POLICY_CLOSED, 2};
+    assert_int_equal(run("vips"), 0);
+    assert_says(output, "192.168.0.2/24   tcp       80, 443  balance       -  -\n");
+    assert_says(output, "192.168.0.2/24   tcp       5432     single        3  web2\n");
+    assert_says(output, "192.168.0.2/24   udp       all      closed        2  web1\n");
+    assert_int_equal(run("which 10.0.0.3"), 0);
+    assert_says(output, "lingering  web1\n"
+                        "but        tcp 5432: single, served by web2\n"
+                        "but        udp all: closed, refused by web1\n");
+    for (size_t i = 0; i < SERVICE_PORTS_MAX; i++)
+        v->service[1].port[i] = (uint16_t)(50000 + i);
+    v->service[1].ports = SERVICE_PORTS_MAX;
+    assert_int_equal(run("which 10.0.0.3"), 0);
+    assert_says(output, "50005, ...: single");
 }
 
 /* -------------------------------------------------------------- for programs */
@@ -327,6 +381,8 @@ int main(void)
         CASE(test_colour),
         CASE(test_the_map),
         CASE(test_which_for_people),
+        CASE(test_status_of_skew),
+        CASE(test_services),
         CASE(test_json),
         CASE(test_rules_are_passed_on),
         CASE(test_keys),

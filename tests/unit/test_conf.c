@@ -60,11 +60,34 @@ static void test_defaults(void **state)
     assert_true(mac_equal(&config.vip[0].mac, &mac));
     assert_true(config.vip[0].mask_source_mac);
     assert_int_equal(config.vip[0].select, SELECT_MASK);
+    assert_int_equal(config.vip[0].affinity, AFFINITY_ADDRESS);
     assert_true(config.vip[0].early_drop);
     assert_int_equal(config.vip[0].orphans, ORPHANS_RESET);
     assert_int_equal(config.vip[0].orphan_after, USEC_PER_S);
     assert_string_equal(config.control_socket, "/run/ipclusterd/control.sock");
     assert_string_equal(config.control_group, "ipclusterd");
+}
+
+/* In their own order, whatever the file's. */
+static void check_services(const struct vip_config *v)
+{
+    static const struct service_config wanted[] = {
+        {SERVICE_TCP, 0, {0}, POLICY_BALANCE, 0},
+        {SERVICE_TCP, 2, {80, 443}, POLICY_BALANCE, 0},
+        {SERVICE_UDP, 1, {53}, POLICY_CLOSED, 0},
+        {SERVICE_ANY, 0, {0}, POLICY_SINGLE, 0},
+    };
+
+    assert_int_equal(v->services, sizeof(wanted) / sizeof(wanted[0]));
+    for (size_t i = 0; i < v->services; i++) {
+        assert_int_equal(v->service[i].protocol, wanted[i].protocol);
+        assert_int_equal(v->service[i].policy, wanted[i].policy);
+        assert_int_equal(v->service[i].ports, wanted[i].ports);
+        assert_memory_equal(v->service[i].port, wanted[i].port, sizeof(wanted[i].port));
+        assert_true(v->service[i].bucket < 4096);
+    }
+    /* Made of the address and the service alone, on every architecture. */
+    assert_int_equal(v->service[2].bucket, 0xda1);
 }
 
 static void test_all_keys(void **state)
@@ -81,7 +104,10 @@ static void test_all_keys(void **state)
         " max_hold = \"90s\"; };\n"
         "vips = ( { address = \"2001:db8::1\"; interface = \"b\"; mode = \"interface\";\n"
         "  mac = \"02:bf:00:AA:00:01\"; mask_source_mac = false; select = \"hash\";\n"
-        "  affinity = \"address\"; early_drop = false; orphans = \"drop\";\n"
+        "  affinity = \"flow\"; early_drop = false; orphans = \"drop\";\n"
+        "  services = ( { protocol = \"udp\"; ports = 53; policy = \"closed\"; },\n"
+        "   { protocol = \"any\"; policy = \"single\"; }, { protocol = \"tcp\";\n"
+        "   ports = [ 443, 80 ]; }, { protocol = \"tcp\"; policy = \"balance\"; } );\n"
         "  orphan_after = \"0s\"; } );\n"
         "control = { socket = \"/s\"; group = \"\"; };\n";
     static const struct mac mac = {{0x02, 0xbf, 0x00, 0xaa, 0x00, 0x01}};
@@ -117,9 +143,11 @@ static void test_all_keys(void **state)
     assert_true(mac_equal(&config.vip[0].mac, &mac));
     assert_false(config.vip[0].mask_source_mac);
     assert_int_equal(config.vip[0].select, SELECT_HASH);
+    assert_int_equal(config.vip[0].affinity, AFFINITY_FLOW);
     assert_false(config.vip[0].early_drop);
     assert_int_equal(config.vip[0].orphans, ORPHANS_DROP);
     assert_int_equal(config.vip[0].orphan_after, 0);
+    check_services(&config.vip[0]);
     assert_string_equal(config.control_group, "");
 
     assert_int_equal(parse(CLUSTER_WITH("witness = \"2001:db8::fe\"; quorum = \"none\";")), 0);

@@ -99,6 +99,13 @@ static const struct fault_case {
                                      " { address = \"192.0.2.4\"; interface = \"a\"; },"
                                      " { address = \"192.0.2.5\"; interface = \"a\"; });",
      {"F:2: cluster.buckets: 4096 buckets for each of 5 virtual addresses are more than 16384"}},
+    {CLUSTER_WITH("buckets = 4096;") "vips = ({ address = \"192.0.2.1\"; interface = \"a\"; },"
+                                     " { address = \"192.0.2.2\"; interface = \"a\"; },"
+                                     " { address = \"192.0.2.3\"; interface = \"a\";"
+                                     "   affinity = \"flow\"; },"
+                                     " { address = \"192.0.2.4\"; interface = \"a\"; });",
+     {"F:2: cluster.buckets: 4096 buckets for each of 4 virtual addresses, twice for select "
+      "\"mask\" with affinity \"flow\", are more than 16384"}},
     {VIP_WITH("mode = \"hub\";"),
      {"F:4: vips[0].mode: \"hub\" is not known; available: \"shared\", \"interface\""}},
     {BASE "vips = ({ address = \"192.0.2.1/33\"; interface = \"a\"; });",
@@ -184,16 +191,50 @@ static const struct fault_case {
     {CLUSTER "heartbeat = { interface = \"a\"; peers = [ \"192.0.2.1\" ]; };\nvips = (" VIP4 ");",
      {"F:2: heartbeat.peers[0]: is the virtual address vips[0]"}},
 
+    {VIP_WITH("affinity = \"port\";"),
+     {"F:4: vips[0].affinity: \"port\" is not known; available: \"address\", \"network\", "
+      "\"flow\""}},
+
+    /* Services. */
+    {VIP_WITH("services = { protocol = \"tcp\"; };"),
+     {"F:4: vips[0].services: must be a list of groups"}},
+    {VIP_WITH("services = ( \"tcp\" );"), {"F:4: vips[0].services[0]: must be a group"}},
+    {VIP_WITH("services = ( { ports = 80; } );"),
+     {"F:4: vips[0].services[0].protocol: is required"}},
+    {VIP_WITH("services = ( { protocol = \"gre\"; } );"),
+     {"F:4: vips[0].services[0].protocol: \"gre\" is not known; available: \"tcp\", \"udp\", "
+      "\"sctp\", \"any\""}},
+    {VIP_WITH("services = ( { protocol = \"tcp\"; policy = \"open\"; } );"),
+     {"F:4: vips[0].services[0].policy: \"open\" is not known; available: \"balance\", "
+      "\"single\", \"closed\""}},
+    {VIP_WITH("services = ( { protocol = \"tcp\"; port = 80; } );"),
+     {"F:4: vips[0].services[0].port: unknown key; did you mean \"ports\"?"}},
+    {VIP_WITH("services = ( { protocol = \"tcp\"; ports = 0; },\n"
+              "{ protocol = \"udp\"; ports = [ 1, 65536, 1 ]; } );"),
+     {"F:4: vips[0].services[0].ports: 0 is no port; 1..65535",
+      "F:5: vips[0].services[1].ports[1]: 65536 is no port; 1..65535",
+      "F:5: vips[0].services[1].ports[2]: 1 is listed twice"}},
+    {VIP_WITH("services = ( { protocol = \"tcp\"; ports = \"http\"; } );"),
+     {"F:4: vips[0].services[0].ports: must be a whole number, or a list of them"}},
+    {VIP_WITH("services = ( { protocol = \"tcp\"; ports = [ \"http\" ]; } );"),
+     {"F:4: vips[0].services[0].ports[0]: must be a whole number"}},
+    {VIP_WITH("services = ( { protocol = \"tcp\"; ports = []; } );"),
+     {"F:4: vips[0].services[0].ports: must not be empty"}},
+    {VIP_WITH("services = ( { protocol = \"any\"; ports = 80; } );"),
+     {"F:4: vips[0].services[0].ports: not every protocol has ports; name one, or remove these"}},
+    {VIP_WITH("services = ( { protocol = \"tcp\"; ports = [ 80, 81 ]; },\n"
+              "{ protocol = \"udp\"; ports = 80; },\n"
+              "{ protocol = \"tcp\"; ports = [ 82, 81 ]; } );"),
+     {"F:6: vips[0].services[2].ports: tcp port 81 is in services[0], too"}},
+    {VIP_WITH("services = ( { protocol = \"any\"; },\n{ protocol = \"any\"; } );"),
+     {"F:5: vips[0].services[1]: all of any is services[0], too"}},
+
     /* Not in this version. */
     {VIP_WITH("mode = \"macvlan\";"),
      {"F:4: vips[0].mode: \"macvlan\" is " LATER "; available: \"shared\", \"interface\""}},
     {VIP_WITH("mode = \"multicast\";"), {"F:4: vips[0].mode: \"multicast\" is " LATER}},
     {VIP_WITH("mode = \"igmp\";"), {"F:4: vips[0].mode: \"igmp\" is " LATER}},
     {VIP_WITH("mode = \"dispatch\";"), {"F:4: vips[0].mode: \"dispatch\" is " LATER}},
-    {VIP_WITH("affinity = \"network\";"),
-     {"F:4: vips[0].affinity: \"network\" is " LATER "; available: \"address\""}},
-    {VIP_WITH("affinity = \"flow\";"), {"F:4: vips[0].affinity: \"flow\" is " LATER}},
-    {VIP_WITH("services = ( { protocol = \"tcp\"; } );"), {"F:4: vips[0].services: " LATER}},
     {BASE "health = ();", {"F:3: health: " LATER}},
     {BASE "multipath = ();", {"F:3: multipath: " LATER}},
     {BASE "hooks = { notify = \"/x\"; };", {"F:3: hooks: " LATER}},

@@ -45,6 +45,13 @@ static void test_digest(void **state)
         VIP_WITH("mode = \"interface\";"),
         VIP_WITH("mac = \"02:bf:c0:00:02:02\";"),
         VIP_WITH("select = \"hash\";"),
+        VIP_WITH("affinity = \"network\";"),
+        VIP_WITH("services = ( { protocol = \"tcp\"; } );"),
+        VIP_WITH("services = ( { protocol = \"udp\"; } );"),
+        VIP_WITH("services = ( { protocol = \"tcp\"; ports = 80; } );"),
+        VIP_WITH("services = ( { protocol = \"tcp\"; ports = [ 80, 81 ]; } );"),
+        VIP_WITH("services = ( { protocol = \"tcp\"; policy = \"single\"; } );"),
+        VIP_WITH("affinity = \"flow\";"),
         VIP_WITH("orphans = \"drop\";"),
         BASE "vips = (" VIP4 ", { address = \"2001:db8::1\"; interface = \"eth0\"; } );",
     };
@@ -140,6 +147,9 @@ static void test_parts(void **state)
         {VIP_WITH("mode = \"interface\";"), PART(VIPS)},
         {VIP_WITH("mac = \"02:bf:c0:00:02:02\";"), PART(VIPS)},
         {VIP_WITH("select = \"hash\";"), PART(SELECT)},
+        {VIP_WITH("affinity = \"network\";"), PART(SELECT)},
+        {VIP_WITH("services = ( { protocol = \"tcp\"; policy = \"closed\"; } );"), PART(SELECT)},
+        {VIP_WITH("affinity = \"flow\";"), PART(SELECT)},
         {VIP_WITH("orphans = \"drop\";"), PART(SELECT)},
         {MAJORITY("") VIPS, PART(QUORUM)},
         {MAJORITY("members = \"a\";") VIPS, PART(QUORUM)},
@@ -159,6 +169,11 @@ static void test_parts(void **state)
         if (parts_of(was.part) != cases[i].parts)
             fail_msg("case %zu: 0x%x, not 0x%x", i, parts_of(was.part), cases[i].parts);
     }
+    /* The order of services, and of their ports, does not count. */
+    assert_int_equal(digest_of(VIP_WITH("services = ( { protocol = \"udp\"; ports = [ 2, 1 ]; },"
+                                        " { protocol = \"tcp\"; } );")),
+                     digest_of(VIP_WITH("services = ( { protocol = \"tcp\"; },"
+                                        " { protocol = \"udp\"; ports = [ 1, 2 ]; } );")));
     /* Two VIPs that change places in select are no other VIPs. */
     digest =
         digest_of(BASE "vips = ({ address = \"192.0.2.1\"; interface = \"a\"; "

@@ -20,6 +20,7 @@
 #include "conntrack.h"
 #include "flow_made.h"
 #include "netlab.h"
+#include "selection.h"
 
 static struct conntrack *conntrack;
 static struct conntrack_counts counts;
@@ -35,9 +36,10 @@ static struct address address(const char *text)
 
 static unsigned bucket(enum vip_select select, uint16_t buckets, const char *text)
 {
-    struct address a = address(text);
+    struct vip_config vip = {.select = select};
+    struct source from = {.address = address(text)};
 
-    return bucket_of(select, buckets, &a);
+    return selection_bucket(&vip, buckets, &from);
 }
 
 /* What the kernel's own `jhash ... mod 256 seed 0xdeadbeef` gave. */
@@ -61,6 +63,29 @@ static void test_hash(void **state)
     }
 }
 
+/* The most narrowly named one. */
+static void test_services(void **state)
+{
+    struct vip_config v = {
+        .services = 4,
+        .service = {{SERVICE_TCP, 0, {0}, POLICY_SINGLE, 1},
+                    {SERVICE_TCP, 2, {80, 443}, POLICY_BALANCE, 2},
+                    {SERVICE_UDP, 1, {53}, POLICY_CLOSED, 3},
+                    {SERVICE_ANY, 0, {0}, POLICY_CLOSED, 4}},
+    };
+    (void)state;
+
+    assert_ptr_equal(selection_service(&v, IPPROTO_TCP, 443), &v.service[1]);
+    assert_ptr_equal(selection_service(&v, IPPROTO_TCP, 53), &v.service[0]);
+    assert_ptr_equal(selection_service(&v, IPPROTO_UDP, 53), &v.service[2]);
+    assert_ptr_equal(selection_service(&v, IPPROTO_UDP, 80), &v.service[3]);
+    assert_ptr_equal(selection_service(&v, IPPROTO_GRE, 0), &v.service[3]);
+    assert_null(selection_service(&v, IPPROTO_ICMP, 0));
+    assert_null(selection_service(&v, IPPROTO_ICMPV6, 0));
+    v.services = 3;
+    assert_null(selection_service(&v, IPPROTO_SCTP, 80));
+}
+
 static void test_mask(void **state)
 {
     (void)state;
@@ -70,9 +95,22 @@ static void test_mask(void **state)
     assert_int_equal(bucket(SELECT_MASK, 256, "2001:db8::1:fe"), 0xfe);
     assert_int_equal(bucket(SELECT_MASK, 4096, "2001:db8::7abc"), 0xabc);
     /* IPv4 uses the first four bytes, whatever is behind them. */
-    struct address a = address("198.51.100.7");
-    a.byte[15] = 0xff;
-    assert_int_equal(bucket_of(SELECT_MASK, 256, &a), 7);
+    struct vip_config vip = {.select = SELECT_MASK};
+    struct source from = {.address = address("198.51.100.7")};
+    from.address.byte[15] = 0xff;
+    assert_int_equal(selection_bucket(&vip, 256, &from), 7);
+    vip.affinity = AFFINITY_NETWORK;
+    assert_int_equal(selection_bucket(&vip, 256, &from), 100);
+    assert_int_equal(selection_bucket(&vip, 4096, &from), 0x364);
+    from.address = address("2001:db8:1:2fed::9");
+    assert_int_equal(selection_bucket(&vip, 256, &from), 0xed);
+    /* A flow's port, without its lowest bit; what has no port goes by its address. */
+    vip.affinity = AFFINITY_FLOW;
+    assert_int_equal(selection_bucket(&vip, 256, &from), 9);
+    from.port = 0xabcd;
+    from.has_port = true;
+    assert_int_equal(selection_bucket(&vip, 256, &from), 0xe6);
+    assert_int_equal(selection_bucket(&vip, 4096, &from), 0x5e6);
 }
 
 static void vip_add(const char *text, enum vip_select select)
@@ -138,6 +176,28 @@ static void test_flows(void **state)
     assert_int_equal(counts.vip[0], 6);
     assert_int_equal(counts.vip[1], 1);
     assert_int_equal(counts.vip[2], 1);
+}
+
+/* Counted in the buckets that the rules put them into: by port, by service. */
+static void test_flows_by_port_and_service(void **state)
+{
+    struct vip_config *v;
+    (void)state;
+
+    vip_add("192.0.2.4", SELECT_MASK);
+    config.vip[config.vips - 1].affinity = AFFINITY_FLOW;
+    vip_add("192.0.2.5", SELECT_MASK);
+    v = &config.vip[config.vips - 1];
+    v->services = 2;
+    v->service[0] = (struct service_config){SERVICE_TCP, 1, {80}, POLICY_SINGLE, 200};
+    v->service[1] = (struct service_config){SERVICE_TCP, 1, {81}, POLICY_CLOSED, 201};
+    flow_add("198.51.98.77", "192.0.2.4", 0xc1a2, TCP_CONNTRACK_ESTABLISHED);
+    flow_add("198.51.98.77", "192.0.2.4", 0xc1a3, TCP_CONNTRACK_ESTABLISHED);
+    flow_add("198.51.98.77", "192.0.2.5", 0xc1a4, TCP_CONNTRACK_ESTABLISHED);
+    count();
+    assert_int_equal(counts.of[0xd1], 2);
+    assert_int_equal(counts.of[77], 0);
+    assert_int_equal(counts.of[200], 1);
 }
 
 static void test_states(void **state)
@@ -244,10 +304,12 @@ int main(void)
     const struct CMUnitTest pure[] = {
         cmocka_unit_test(test_hash),
         cmocka_unit_test(test_mask),
+        cmocka_unit_test(test_services),
     };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flows, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_flows_by_port_and_service, setup, teardown),
         cmocka_unit_test_setup_teardown(test_states, setup, teardown),
         cmocka_unit_test_setup_teardown(test_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many, setup, teardown),

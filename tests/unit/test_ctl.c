@@ -51,26 +51,31 @@ static void test_status_is_the_contract(void **state)
     assert_int_equal(json_array_size(vips), 3);
     assert_json(json_array_get(vips, 0),
                 "{\"address\": \"192.168.0.2/24\", \"interface\": \"eth0\", \"mode\": \"shared\","
-                "\"select\": \"mask\", \"mac\": \"02:bf:c0:a8:00:02\", \"buckets\": 256,"
+                "\"select\": \"mask\", \"affinity\": \"address\", \"services\": [], \"mac\": "
+                "\"02:bf:c0:a8:00:02\", "
+                "\"buckets\": 256,"
                 "\"owned\": 128, \"lingering\": 2, \"orphaned\": 0, \"flows\": 1200,"
                 "\"lease_ms\": 271, \"packets\": {\"accepted\": 5000000000, \"foreign\": 10,"
-                "\"orphan_reset\": 2, \"forwarded\": 0}}");
+                "\"orphan_reset\": 2, \"forwarded\": 0, \"refused\": 0}}");
     json_object_del(s, "members");
     json_object_del(s, "vips");
-    assert_json(s, "{\"version\": \"" PACKAGE_VERSION "\", \"cluster\": \"web\","
-                   "\"node\": \"web1\","
-                   "\"state\": \"serving\", \"converged\": true, \"view\": \"009f2c0102030405\","
-                   "\"quorum\": {\"policy\": \"none\", \"have\": true, \"voters\": 0,"
-                   "\"heard\": 0, \"needed\": 0, \"version\": 0}, \"witness\": null,"
-                   "\"key\": {\"id\": \"0123456789abcdef\", \"next\": null, \"ready\": false,"
-                   "\"changed\": false}, \"wakeup_us\": {\"mean\": 52, \"worst\": 1234},"
-                   "\"patience_ms\": 0, \"strangers\": [], \"uptime_ms\": 123456,"
-                   "\"buckets\": {\"total\": 256, \"unowned\": 0, \"unclaimed\": 0,"
-                   "\"contested\": 0}, \"apply_failures\": 0, \"counters\": {\"takeovers\": 85,"
-                   "\"unowned_bucket_ms\": 40, \"contested_bucket_ms\": 0,"
-                   "\"heartbeats_rejected\": {\"forged\": 7, \"replayed\": 0, \"malformed\": 0,"
-                   "\"foreign_cluster\": 0, \"config_mismatch\": 0, \"version\": 1,"
-                   "\"unread\": 12345678901}}}");
+    assert_json(
+        s, "{\"version\": \"" PACKAGE_VERSION "\", \"cluster\": \"web\","
+           "\"node\": \"web1\","
+           "\"state\": \"serving\", \"converged\": true, \"view\": \"009f2c0102030405\","
+           "\"quorum\": {\"policy\": \"none\", \"have\": true, \"voters\": 0,"
+           "\"heard\": 0, \"needed\": 0, \"version\": 0}, \"witness\": null,"
+           "\"key\": {\"id\": \"0123456789abcdef\", \"next\": null, \"ready\": false,"
+           "\"changed\": false}, \"wakeup_us\": {\"mean\": 52, \"worst\": 1234},"
+           "\"patience_ms\": 0, \"strangers\": [], \"uptime_ms\": 123456,"
+           "\"buckets\": {\"total\": 256, \"unowned\": 0, \"unclaimed\": 0,"
+           "\"contested\": 0}, \"apply_failures\": 0,"
+           "\"busiest\": {\"bucket\": 7, \"flows\": 870, \"of\": 1201,"
+           "\"percent\": 72.4, \"nodes\": 2, \"skewed\": false}, \"counters\": {\"takeovers\": 85,"
+           "\"unowned_bucket_ms\": 40, \"contested_bucket_ms\": 0,"
+           "\"heartbeats_rejected\": {\"forged\": 7, \"replayed\": 0, \"malformed\": 0,"
+           "\"foreign_cluster\": 0, \"config_mismatch\": 0, \"version\": 1,"
+           "\"unread\": 12345678901}}}");
     json_decref(s);
 }
 
@@ -159,6 +164,9 @@ static void test_which(void **state)
         {"/v1/which?address=198.51.100.7&vip=192.168.0.3%2F32", "192.168.0.3/32", 107},
         {"/v1/which?address=2001%3Adb8%3A%3Aff", "2001:db8::2/64", 255},
         {"http://ipclusterd/v1/which?address=2001:db8::1", "2001:db8::2/64", 1},
+        {"/v1/which?address=198.51.100.7:4711", "192.168.0.2/24", 7},
+        {"/v1/which?address=%5B2001:db8::7%5D", "2001:db8::2/64", 7},
+        {"/v1/which?address=%5B2001:db8::7%5D:65535", "2001:db8::2/64", 7},
     };
     json_t *w;
 
@@ -170,9 +178,67 @@ static void test_which(void **state)
         json_decref(w);
     }
     w = get("/v1/which?address=198.51.100.3");
-    assert_json(w, "{\"address\": \"198.51.100.3\", \"vip\": \"192.168.0.2/24\", \"bucket\": 3,"
+    assert_json(w, "{\"address\": \"198.51.100.3\", \"port\": null, \"vip\": \"192.168.0.2/24\","
+                   "\"affinity\": \"address\", \"services\": [], \"bucket\": 3,"
                    "\"owner\": \"web2\", \"home\": \"web1\", \"order\": [\"web2\", \"web1\"],"
                    "\"claimed_by\": [\"web2\"], \"lingering_on\": [\"web1\"]}");
+    json_decref(w);
+}
+
+/* Where the port decides, an address alone has no bucket but shares. */
+static void test_which_by_flow(void **state)
+{
+    json_t *w, *shares;
+    double percent = 0;
+    size_t i;
+    json_t *share;
+
+    (void)state;
+    canned->config.vip[0].affinity = AFFINITY_FLOW;
+    w = get("/v1/which?address=198.51.100.7:515");
+    assert_json(w, "{\"address\": \"198.51.100.7\", \"port\": 515, \"vip\": \"192.168.0.2/24\","
+                   "\"affinity\": \"flow\", \"services\": [], \"bucket\": 3,"
+                   "\"owner\": \"web2\", \"home\": \"web1\", \"order\": [\"web2\", \"web1\"],"
+                   "\"claimed_by\": [\"web2\"], \"lingering_on\": [\"web1\"]}");
+    json_decref(w);
+    w = get("/v1/which?address=198.51.100.7");
+    shares = json_object_get(w, "shares");
+    json_array_foreach(shares, i, share) percent +=
+        json_real_value(json_object_get(share, "percent"));
+    assert_int_equal(i, 2);
+    assert_true(percent > 99.99 && percent < 100.01);
+    json_object_del(w, "shares");
+    assert_json(w, "{\"address\": \"198.51.100.7\", \"port\": null, \"vip\": \"192.168.0.2/24\","
+                   "\"affinity\": \"flow\", \"services\": [], \"bucket\": null, \"owner\": null,"
+                   "\"home\": null, \"order\": [], \"claimed_by\": [], \"lingering_on\": [],"
+                   "\"portless\": {\"bucket\": 7, \"owner\": \"web2\"}}");
+    json_decref(w);
+    canned->config.vip[0].affinity = AFFINITY_ADDRESS;
+}
+
+static void test_services(void **state)
+{
+    struct vip_config *v = &canned->config.vip[0];
+    json_t *vips, *w;
+    static const char services[] =
+        "[{\"protocol\": \"tcp\", \"ports\": [80, 443], \"policy\": \"balance\","
+        "  \"bucket\": null, \"owner\": null},"
+        " {\"protocol\": \"udp\", \"ports\": [], \"policy\": \"single\","
+        "  \"bucket\": 3, \"owner\": \"web2\"},"
+        " {\"protocol\": \"any\", \"ports\": [], \"policy\": \"closed\","
+        "  \"bucket\": 2, \"owner\": \"web1\"}]";
+
+    (void)state;
+    v->services = 3;
+    v->service[0] = (struct service_config){SERVICE_TCP, 2, {80, 443}, POLICY_BALANCE, 9};
+    v->service[1] = (struct service_config){SERVICE_UDP, 0, {0}, POLICY_SINGLE, 3};
+    v->service[2] = (struct service_config){SERVICE_ANY, 0, {0}, POLICY_CLOSED, 2};
+    vips = get("/v1/vips");
+    assert_json(json_object_get(json_array_get(json_object_get(vips, "vips"), 0), "services"),
+                services);
+    json_decref(vips);
+    w = get("/v1/which?address=198.51.100.7");
+    assert_json(json_object_get(w, "services"), services);
     json_decref(w);
 }
 
@@ -244,6 +310,8 @@ int main(void)
         CASE(test_buckets),
         CASE(test_buckets_of_the_largest_cluster),
         CASE(test_which),
+        CASE(test_which_by_flow),
+        CASE(test_services),
         CASE(test_rules),
         CASE(test_changes_reach_the_daemon),
         CASE(test_refusals_are_told),

@@ -203,7 +203,7 @@ static void test_counters(void **state)
     assert_int_equal(nft_counters(nft, 0, &c), -ENOENT);
     assert_int_equal(nft_apply(nft, &plan), 0);
     assert_int_equal(nft_counters(nft, config.vips - 1, &c), 0);
-    assert_int_equal(c.accepted + c.foreign + c.orphan_reset + c.forwarded, 0);
+    assert_int_equal(c.accepted + c.foreign + c.orphan_reset + c.forwarded + c.refused, 0);
     netlab_run("nft 'flush chain inet ipclusterd v1_early; "
                "flush chain inet ipclusterd v1_t_own; "
                "delete counter inet ipclusterd v1_foreign; "

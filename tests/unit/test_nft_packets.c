@@ -17,6 +17,7 @@
 #include "netlab.h"
 #include "nft.h"
 #include "nft_lab.h"
+#include "selection.h"
 
 enum {
     A_WHILE = 120, /* ms in which what must not come would have come */
@@ -93,11 +94,11 @@ static int teardown(void **state)
 /* The bucket of source number `i` gets a class, at once. */
 static void class_set(unsigned i, enum bucket_class class)
 {
-    struct address a;
     unsigned bucket;
+    struct source from = {.has_port = false};
 
-    assert_true(address_parse(lab->source[i], &a));
-    bucket = bucket_of(scenario->select, config.buckets, &a);
+    assert_true(address_parse(lab->source[i], &from.address));
+    bucket = selection_bucket(&config.vip[0], config.buckets, &from);
     plan.class_of[bucket] = (uint8_t) class;
     plan.target_of[bucket] = class == CLASS_RELEASE ? 0 : PLAN_TARGET_NONE;
     assert_int_equal(nft_apply(nft, &plan), 0);

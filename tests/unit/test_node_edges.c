@@ -156,6 +156,47 @@ static void forwarding_astray_it_agrees_with_nobody(void **state)
     assert_true(g->say.view == 0);
 }
 
+/* Another selection puts the flows that are here into other buckets: until they
+ * have been counted, each may be anywhere. */
+static void reselected_it_keeps_what_it_has(void **state)
+{
+    struct node_config c = rig_config(0);
+    (void)state;
+
+    rig_start_with(rig, 0, 1, &c);
+    rig_start(rig, 1, 1);
+    rig_run(rig, 3 * USEC_PER_S);
+    unsigned foreign = 0;
+    while (rig->node[0].plan.class_of[foreign] != CLASS_FOREIGN)
+        foreign++;
+    rig_part(rig, 0, 1, true); /* that one is reloaded as well, at its time */
+    c.part[PART_SELECT] = 5;
+    struct event e = {.kind = EVENT_RELOAD, .reload = &c};
+    rig->node[0].flows[foreign] = 3;
+    rig_step(rig, 0, &e);
+    rig_run(rig, 10 * USEC_PER_MS);
+    for (unsigned b = 0; b < 64; b++)
+        assert_int_not_equal(rig->node[0].plan.class_of[b], CLASS_FOREIGN);
+}
+
+/* The fullest bucket against all that the members have. */
+static void one_bucket_has_the_flows(void **state)
+{
+    (void)state;
+    rig_start(rig, 0, 1);
+    rig_start(rig, 1, 1);
+    rig->node[0].flows[5] = 300;
+    rig->node[1].flows[9] = 150;
+    rig_run(rig, 70 * USEC_PER_S);
+    const struct skew *s = &rig_status(rig, 0)->skew;
+    assert_true(s->skewed);
+    assert_int_equal(s->bucket, 5);
+    assert_int_equal(s->most, 300);
+    assert_int_equal(s->total, 450);
+    assert_int_equal(s->nodes, 2);
+    assert_false(rig_status(rig, 1)->skew.skewed);
+}
+
 static void after_the_end_nothing(void **state)
 {
     (void)state;
@@ -183,6 +224,8 @@ int main(void)
         CASE(a_stalled_shell_is_no_failure),
         CASE(a_renewal_ends_a_row_of_failures),
         CASE(forwarding_astray_it_agrees_with_nobody),
+        CASE(reselected_it_keeps_what_it_has),
+        CASE(one_bucket_has_the_flows),
         CASE(after_the_end_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
