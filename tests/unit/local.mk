@@ -390,7 +390,6 @@ tests_unit_test_nft_packets_SOURCES = \
 	src/core/plan.c \
 	src/io/conf_value.c \
 	src/io/conntrack.c \
-	src/io/selection.c \
 	src/io/conntrack_watch.c \
 	src/io/flow_set.c \
 	src/io/log.c \
