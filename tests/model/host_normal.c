@@ -140,6 +140,7 @@ static void member_normal(const struct host *h, struct member *m)
     for (size_t i = 0; i < BOOTS_MAX; i++)
         boot_normal(h, &m->boot[i]);
     sequence(h, &m->sequence, pace_old());
+    sequence(h, &m->proved, pace.dead + 1); /* an older proof is none */
     if (m->fall_open)
         due(h, &m->fall_due);
     else
@@ -178,6 +179,9 @@ static void condition_normal(const struct host *h, struct node *n)
         else
             due(h, &n->stale[i].until);
     }
+    due(h, &n->watch_at);
+    due(h, &n->fall_at);
+    n->look = false;
     age(h, &n->tick_at, pace.interval); /* one that is so late sets the pace anew */
     /* In the next step, or by then. */
     bool later = n->urgent_at.us > (h->step + 1) * STEP_US;
