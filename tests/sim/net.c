@@ -310,7 +310,7 @@ static bool net_hears_one_way(const struct world *w, unsigned a, unsigned b)
  * others cannot know of it; it can. */
 static bool net_mute(const struct world *w, unsigned a)
 {
-    usec lately = w->scenario.dead_after + net_grace(w);
+    usec lately = 2 * w->scenario.dead_after + net_grace(w);
     unsigned deaf = 0, with = 1;
     for (unsigned c = 0; c < w->scenario.nodes; c++) {
         if (c == a)
