@@ -125,7 +125,7 @@ static bool flow_reset_by(struct world *w, int i, unsigned x)
     } else if (f->excused) {
         w->flows.broken_by_restart++;
     } else if (holder->state == HOST_RUNNING) {
-        wrong = net_connected(w, x, f->node);
+        wrong = net_connected(w, x, f->node) && net_able(w, x) && net_able(w, f->node);
     } else {
         dead_for = w->now - holder->stopped_at;
         wrong = dead_for < w->scenario.orphan_after &&

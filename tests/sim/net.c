@@ -321,9 +321,7 @@ static bool net_mute(const struct world *w, unsigned a)
     return deaf >= with;
 }
 
-/* Its daemon can do what it has to: it runs, and its kernel has neither kept it
- * waiting nor refused a plan of late. */
-static bool net_able(const struct world *w, unsigned a)
+bool net_able(const struct world *w, unsigned a)
 {
     const struct host *h = &w->host[a];
     return h->state == HOST_RUNNING && !h->kernel.refused &&

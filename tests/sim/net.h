@@ -78,6 +78,10 @@ bool net_hear_each_other(const struct world *w, unsigned a, unsigned b);
  * members do that: see RELAYS in net.c). */
 bool net_connected(const struct world *w, unsigned a, unsigned b);
 
+/* The daemon can do what it has to: it runs, and its kernel has neither kept it
+ * waiting nor refused a plan of late. */
+bool net_able(const struct world *w, unsigned a);
+
 /* S1 holds for these two: both are able to do what they want, and they are
  * connected, or one has heard the other for so long, and has not been heard by it
  * for so long, that it must know that it is mute and has to yield: unless more of
