@@ -17,7 +17,7 @@ TESTS += %D%/style.sh
 dist_check_SCRIPTS += %D%/style.sh
 EXTRA_DIST += %D%/lint.sh %D%/isolate.sh %D%/summary.py %D%/fresh.sh
 
-.PHONY: lab soak fuzz coverage lint format check-build fuzz-build list-tests
+.PHONY: lab mutants soak fuzz coverage lint format check-build fuzz-build list-tests
 
 # For quickstart: everything that tests need without running it, and their names.
 check-build: $(check_PROGRAMS)
@@ -32,6 +32,10 @@ lab: all
 	'$(srcdir)/%D%/isolate.sh' \
 		/usr/bin/python3 -B -m pytest -p no:cacheprovider '$(srcdir)/%D%/lab' \
 		--bindir '$(abs_builddir)' $(LAB_FLAGS)
+
+# Deliberate bugs in the core, each of which the simulator has to find.
+mutants:
+	CC='$(CC)' '$(srcdir)/%D%/sim/mutants.sh' '$(srcdir)'
 
 # The simulator on new seeds until SOAK_MINUTES are over.
 SOAK_MINUTES = 60

@@ -64,4 +64,4 @@ tests_sim_test_world_LDADD = libcore.a $(CMOCKA_LIBS) $(core_LIBS)
 sim_tests = %D%/check.sh
 TESTS += $(sim_tests)
 dist_check_SCRIPTS += $(sim_tests)
-EXTRA_DIST += %D%/soak.sh
+EXTRA_DIST += %D%/soak.sh %D%/mutants.sh %D%/mutants %D%/regressions

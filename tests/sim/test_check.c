@@ -81,7 +81,7 @@ static void test_s1_deaf(void **state)
     run_for(2 * USEC_PER_S);
     assert_green();
     world_kill_host(world, 2); /* as many on both sides: who is mute yields */
-    run_for(USEC_PER_S);
+    run_for(2 * USEC_PER_S);
     assert_red(CHECK_S1);
 }
 
