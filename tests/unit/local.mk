@@ -111,6 +111,15 @@ tests_unit_test_notify_SOURCES = \
 	src/io/notify.c
 tests_unit_test_notify_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
+unit_tests += %D%/test_stream
+tests_unit_test_stream_SOURCES = \
+	%D%/test_stream.c \
+	src/core/buf.c \
+	src/core/seal.c \
+	src/io/stream.c
+tests_unit_test_stream_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+tests_unit_test_stream_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=boot_read
+
 unit_tests += %D%/test_state
 tests_unit_test_state_SOURCES = \
 	%D%/test_state.c \
@@ -311,6 +320,7 @@ tests_unit_test_witness_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
 # What a vipset on the host that the tests share needs.
 vipset_sources = \
+	src/io/boot.c \
 	src/io/conf_value.c \
 	src/io/journal.c \
 	src/io/log.c \
