@@ -358,6 +358,9 @@ tests_unit_nft_driver_SOURCES = %D%/nft_driver.c $(nft_sources)
 tests_unit_nft_driver_LDADD = $(io_LIBS)
 
 nft_sources = \
+	src/core/plan.c \
+	src/io/log.c \
+	src/io/netlink.c \
 	src/io/nft.c \
 	src/io/nft_batch.c \
 	src/io/nft_elem.c \
@@ -365,6 +368,7 @@ nft_sources = \
 	src/io/nft_install.c \
 	src/io/nft_key.c \
 	src/io/nft_print.c \
+	src/io/nft_read.c \
 	src/io/nft_rule.c \
 	src/io/nft_rule_bucket.c \
 	src/io/nft_tables.c \
@@ -377,7 +381,6 @@ unit_tests += %D%/test_nft
 tests_unit_test_nft_SOURCES = \
 	%D%/test_nft.c \
 	$(nft_sources) \
-	src/core/plan.c \
 	src/io/conf_value.c \
 	%D%/netlab.c \
 	%D%/nft_made.c
@@ -387,23 +390,28 @@ unit_tests += %D%/test_nft_live
 tests_unit_test_nft_live_SOURCES = \
 	%D%/test_nft_live.c \
 	$(nft_sources) \
-	src/core/plan.c \
 	src/io/conf_value.c \
 	%D%/netlab.c \
 	%D%/nft_made.c
 tests_unit_test_nft_live_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
+unit_tests += %D%/test_nft_read
+tests_unit_test_nft_read_SOURCES = \
+	%D%/test_nft_read.c \
+	$(nft_sources) \
+	src/io/conf_value.c \
+	%D%/netlab.c \
+	%D%/nft_made.c
+tests_unit_test_nft_read_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
 unit_tests += %D%/test_nft_packets
 tests_unit_test_nft_packets_SOURCES = \
 	%D%/test_nft_packets.c \
 	$(nft_sources) \
-	src/core/plan.c \
 	src/io/conf_value.c \
 	src/io/conntrack.c \
 	src/io/conntrack_watch.c \
 	src/io/flow_set.c \
-	src/io/log.c \
-	src/io/netlink.c \
 	%D%/netlab.c \
 	%D%/nft_lab.c
 tests_unit_test_nft_packets_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
