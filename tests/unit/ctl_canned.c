@@ -264,6 +264,14 @@ static int canned_reload(void *arg, char *why)
     return canned_answer(c, why);
 }
 
+static int canned_restart(void *arg, char *why)
+{
+    struct canned *c = arg;
+
+    snprintf(c->asked, sizeof c->asked, "restart");
+    return canned_answer(c, why);
+}
+
 static int canned_rules(void *arg, struct evbuffer *out, char *why)
 {
     struct canned *c = arg;
@@ -278,6 +286,7 @@ const struct ctl_ops canned_ops = {
     .control = canned_control,
     .leave = canned_leave,
     .reload = canned_reload,
+    .restart = canned_restart,
     .rules = canned_rules,
 };
 

@@ -269,6 +269,7 @@ static void test_changes_reach_the_daemon(void **state)
         {"/v1/rekey", "", "rekey (self)"},
         {"/v1/leave", "", "leave"},
         {"/v1/reload", "{}", "reload"},
+        {"/v1/restart", "{}", "restart"},
     };
 
     (void)state;
