@@ -23,7 +23,7 @@
 #include "io/conf.h"
 #include "io/notify.h"
 
-enum { WHY_BYTES = 256, TEXT_BYTES = 200, CHECK_PATIENCE_S = 8 };
+enum { WHY_BYTES = 256, TEXT_BYTES = 200, CHECK_PATIENCE_S = 4 };
 
 #define RENEWAL_PATIENCE USEC_PER_S
 
@@ -97,7 +97,9 @@ static int binary_check(struct daemon *d, char *why)
     snprintf(program, sizeof program, "%s", d->options.program);
     snprintf(config, sizeof config, "%s", d->options.config_path);
     int rc = daemon_child(d, &child, text, &status);
-    if (rc < 0) {
+    if (rc == -ETIMEDOUT) {
+        snprintf(why, WHY_BYTES, "%.150s -t did not end within %d s", program, CHECK_PATIENCE_S);
+    } else if (rc < 0) {
         snprintf(why, WHY_BYTES, "cannot run %.150s: %s", program, strerror(-rc));
     } else if (status != 0) {
         complaint_write(program, text, status, why);

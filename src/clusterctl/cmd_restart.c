@@ -91,8 +91,9 @@ int cmd_restart(const struct call *c)
     code = restart_ask(c);
     while (code == DONE && (after = successor_ask(c, began)) == NULL) {
         if (now_ms() - began >= PATIENCE_MS)
-            code = fail(NO_DAEMON, "the daemon was executed again and does not answer since; its "
-                                   "log says why");
+            code =
+                fail(NO_DAEMON, "the daemon did not say no, and no new one answers; its log says "
+                                "why");
         else
             nanosleep(&pause, NULL);
     }
