@@ -48,11 +48,12 @@ struct reader {
     struct netlink netlink;
     const struct nft_layout *layout;
     enum nft_table table;         /* that is being read */
-    size_t vip;                   /* whose elements are */
+    size_t vip;                   /* whose elements are, */
+    enum nft_key key;             /* of which map */
     struct census census, before; /* now, and before this dump */
-    enum nft_way way[VIPS_MAX][BUCKETS_MAX];
-    unsigned leases; /* of this set */
-    uint64_t left;   /* ms; the least of all sets */
+    struct plan *plan;
+    size_t count;  /* elements of this set */
+    uint64_t left; /* ms; the least of all leases */
 };
 
 /* ---- the census --------------------------------------------------------------- */

@@ -298,7 +298,7 @@ void nft_rule_mark_is(struct nft_rule *r, uint32_t mask, uint32_t value)
 
 void nft_rule_mark_any(struct nft_rule *r, uint32_t mask)
 {
-    say(r, "meta mark & 0x%08x != 0x00000000", mask);
+    nft_rule_say(r, "meta mark & 0x%08x != 0x00000000", mask);
     nft_expr_meta(r, NFT_META_MARK);
     nft_expr_bitwise(r, &mask, zero, sizeof mask);
     nft_expr_cmp(r, NFT_CMP_NEQ, zero, sizeof mask);

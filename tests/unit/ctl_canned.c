@@ -164,6 +164,7 @@ static void canned_fill(struct canned *c, const char *socket, const char *group)
         .unread = 12345678901,
         .standby = canned_standby,
         .standby_arg = c,
+        .inherited = 86,
     };
     c->why = "";
 }

@@ -420,10 +420,7 @@ unit_tests += %D%/test_nft_flow
 tests_unit_test_nft_flow_SOURCES = \
 	%D%/test_nft_flow.c \
 	$(nft_sources) \
-	src/core/plan.c \
 	src/io/conf_value.c \
-	src/io/log.c \
-	src/io/netlink.c \
 	%D%/netlab.c \
 	%D%/nft_lab.c
 tests_unit_test_nft_flow_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
@@ -432,10 +429,7 @@ unit_tests += %D%/test_nft_services
 tests_unit_test_nft_services_SOURCES = \
 	%D%/test_nft_services.c \
 	$(nft_sources) \
-	src/core/plan.c \
 	src/io/conf_value.c \
-	src/io/log.c \
-	src/io/netlink.c \
 	%D%/netlab.c \
 	%D%/nft_lab.c
 tests_unit_test_nft_services_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
@@ -444,10 +438,7 @@ unit_tests += %D%/test_selection
 tests_unit_test_selection_SOURCES = \
 	%D%/test_selection.c \
 	$(nft_sources) \
-	src/core/plan.c \
 	src/io/conf_value.c \
-	src/io/log.c \
-	src/io/netlink.c \
 	%D%/netlab.c \
 	%D%/nft_lab.c
 tests_unit_test_selection_LDADD = $(CMOCKA_LIBS) $(io_LIBS)

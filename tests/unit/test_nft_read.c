@@ -184,6 +184,10 @@ static void test_foreign_hands(void **state)
         "nft add element inet ipclusterd v0_class '{ 0.0.0.200 : goto v1_own }'",
         "nft add element inet ipclusterd v0_class '{ 0.0.0.200 : goto v0_t_own }'",
         "nft add element inet ipclusterd v0_class '{ 0.0.0.200 : jump v0_own }'",
+        "nft delete element inet ipclusterd v13_class_port '{ tcp . 80 }'",
+        "nft delete element inet ipclusterd v13_class_any '{ 192.0.2.107 }'",
+        "nft 'delete element inet ipclusterd v13_class_port { tcp . 80 }; "
+        "add element inet ipclusterd v13_class_port { tcp . 80 : goto v13_own }'",
         "nft add element inet ipclusterd v0_lease '{ 192.0.2.99 timeout 1s }'",
         "nft 'delete element inet ipclusterd v0_lease { 192.0.2.100 }; "
         "add element inet ipclusterd v0_lease { 192.0.2.100 timeout 1h }'",
