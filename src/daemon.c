@@ -65,6 +65,7 @@ void daemon_step(struct daemon *d, const struct event *e)
     for (;;) {
         instant now = loop_now();
         node_step(d->node, now, &next, &d->actions);
+        heritage_keep(d); /* no number is sent that the next run would send again */
         incarnation_persist(d);
         daemon_carry_out(d, now);
         if (d->queued == 0 || d->ended)
@@ -236,13 +237,11 @@ static void signal_dump(void *arg, int number)
     daemon_dump(arg);
 }
 
-/* Left to its default it would end the daemon without a hand-over. */
 static void signal_restart(void *arg, int number)
 {
-    (void)arg;
+    char why[DAEMON_WHY_BYTES];
     (void)number;
-    log_warn("daemon", "USR2: this version cannot replace itself while it runs; "
-                       "stop and start it instead");
+    daemon_restart(arg, why);
 }
 
 /* Signals and alarms: before anything is touched, so that a TERM during the
@@ -271,6 +270,8 @@ static int watches_start(struct daemon *d)
         rc = loop_alarm(d->loop, watchdog_rang, d, &d->watchdog_alarm);
     if (rc == 0)
         rc = loop_alarm(d->loop, clock_rang, d, &d->clock_alarm);
+    if (rc == 0)
+        daemon_signals_block(false);
     return rc;
 }
 
@@ -289,7 +290,7 @@ static void watches_stop(struct daemon *d)
  * nothing yet, they are to be what it takes them for. */
 static void plan_settle(struct daemon *d)
 {
-    if (d->plan.generation > 0)
+    if (d->plan.generation > 0 || d->heritage.there)
         return;
     plan_init(&d->plan, d->config.buckets);
     int rc = nft_apply(d->nft, &d->plan);
@@ -302,6 +303,8 @@ static void node_start(struct daemon *d)
     d->watchdog_interval = notify_watchdog_interval();
     if (d->watchdog_interval > 0)
         watchdog_rang(d, 0);
+    if (!heritage_tell(d))
+        daemon_linger(d);
     daemon_step(d, &(struct event){.kind = EVENT_START});
     plan_settle(d);
     clock_rang(d, 0);
@@ -309,8 +312,8 @@ static void node_start(struct daemon *d)
     d->links_up = true; /* what a node takes for granted */
     daemon_links_tell(d);
     notify_send(NOTIFY_READY, NULL);
-    if (d->ready != NULL)
-        d->ready(d->ready_arg);
+    if (d->options.ready != NULL)
+        d->options.ready(d->options.arg);
 }
 
 int daemon_run(const struct daemon_options *o, char *why)
@@ -321,12 +324,12 @@ int daemon_run(const struct daemon_options *o, char *why)
         return -ENOMEM;
     }
     d->config = *o->config;
-    d->config_path = o->config_path;
-    d->ready = o->ready;
-    d->ready_arg = o->arg;
+    d->options = *o;
+    d->options.config = NULL;
     d->instance = (struct instance){.fd = {-1, -1}};
     d->rules_repair.looked = d->rules_repair.made = INSTANT_PAST;
     d->links_repair.looked = d->links_repair.made = INSTANT_PAST;
+    d->renewed = INSTANT_PAST;
 
     int rc = watches_start(d);
     if (rc < 0)

@@ -11,11 +11,18 @@
 
 enum { DAEMON_WHY_BYTES = 256 };
 
+/* The variable by which a run knows that it was executed in the place of another. */
+#define DAEMON_RESTARTED "IPCLUSTERD_RESTARTED"
+
+/* All but `config` has to last as long as the daemon. */
 struct daemon_options {
     const char *config_path;     /* read again on a reload; absolute unless -f */
     const struct config *config; /* as first read; copied */
     void (*ready)(void *arg);    /* called once the node has started; or NULL */
     void *arg;
+    const char *program;    /* what a restart executes; NULL: not known */
+    char *const *arguments; /* by these, the first is its name; ends with NULL */
+    const char *token;      /* the value of DAEMON_RESTARTED then */
 };
 
 /*

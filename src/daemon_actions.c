@@ -75,6 +75,8 @@ static void action_renew(struct daemon *d, usec span, instant now)
         if (instant_diff(loop_now(), before) <= spare)
             break;
     }
+    if (rc == 0)
+        d->renewed = loop_now();
     streak_tell(&d->renew_streak, rc, "nft", "renew the lease");
     applied_answer(d, 0, rc);
 }

@@ -45,6 +45,7 @@ static const struct ctl_view *ops_view(void *arg)
         .unread = links_unread(d),
         .standby = ops_standby,
         .standby_arg = d,
+        .inherited = d->heritage.there ? (int)d->heritage.buckets : -1,
     };
     return &d->view;
 }
@@ -217,6 +218,11 @@ static int ops_reload(void *arg, char *why)
     return daemon_reload(arg, why);
 }
 
+static int ops_restart(void *arg, char *why)
+{
+    return daemon_restart(arg, why);
+}
+
 static int ops_rules(void *arg, struct evbuffer *out, char *why)
 {
     return daemon_rules(arg, out, why);
@@ -228,6 +234,7 @@ const struct ctl_ops daemon_ctl_ops = {
     .control = ops_control,
     .leave = ops_leave,
     .reload = ops_reload,
+    .restart = ops_restart,
     .rules = ops_rules,
 };
 

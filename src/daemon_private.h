@@ -13,6 +13,7 @@
 #include "io/nft.h"
 #include "io/rtnl.h"
 #include "io/state.h"
+#include "io/stream.h"
 #include "io/udp.h"
 #include "io/vipset.h"
 #include "io/witness.h"
@@ -64,10 +65,17 @@ struct witnessing {
     struct streak streak;
 };
 
+/* What the run before left, and where this one leaves it. */
+struct heritage {
+    struct stream *stream;    /* NULL: it cannot be kept */
+    struct node_stream found; /* if `there` */
+    bool there;               /* to be gone on with, or gone on with */
+    instant until;            /* when the lease that was found runs out */
+    unsigned buckets;         /* claimed, of those gone on with */
+};
+
 struct daemon {
-    const char *config_path;
-    void (*ready)(void *arg);
-    void *ready_arg;
+    struct daemon_options options; /* but for `config` */
 
     struct config config;
     struct node_config node_config;
@@ -126,6 +134,9 @@ struct daemon {
     instant count_began;
     usec count_took; /* the last one that ended */
 
+    struct heritage heritage;
+    instant renewed; /* when the lease last began anew */
+
     struct daemon_event events[EVENTS_KEPT]; /* a ring */
     uint64_t events_seen;
     instant rejected_told[REJECT_MAX]; /* when last logged; 0: never */
@@ -175,6 +186,26 @@ void daemon_stop(struct daemon *d);
 /* The core's configuration of `c`: MAC, address and datagram size filled in. */
 int daemon_node_config(struct daemon *d, const struct config *c, const struct nft_place *place,
                        struct node_config *out);
+
+/* Rules that let nothing in anew, but let flows that they know go on. 0 or -errno. */
+int daemon_linger(struct daemon *d);
+
+/* daemon_heritage.c */
+
+/* Opens the stream of the run before; without one this run has none to go on with. */
+void heritage_open(struct daemon *d);
+/* Reads the plan of the run before into d->plan. False: there is none to go on with,
+ * d->plan means nothing. */
+bool heritage_plan(struct daemon *d);
+/* Tells the core what there is, right before EVENT_START. False: it has run out since
+ * heritage_plan(), whose rules are not to stay. */
+bool heritage_tell(struct daemon *d);
+/* Keeps the stream as it is after a step, before any of its actions. */
+void heritage_keep(struct daemon *d);
+/* d->config is another. */
+void heritage_reload(struct daemon *d);
+/* Leaves it to the next run, or nothing. */
+void heritage_close(struct daemon *d, bool keep);
 
 /* daemon_mtu.c */
 
@@ -238,6 +269,31 @@ extern const struct ctl_ops daemon_ctl_ops;
 void daemon_dump(struct daemon *d);
 /* A fresh status, or NULL without memory. */
 const struct status *daemon_status(struct daemon *d);
+
+/* daemon_child.c */
+
+/* A program to be run. */
+struct daemon_child {
+    const char *file; /* looked for in PATH, unless it has a slash */
+    char *const *arguments, *const *environment;
+    usec patience; /* then it is killed */
+};
+/* Runs it while the heartbeats go on: 0 and how it ended, as waitpid() tells it, with
+ * its output, standard and error, appended to `out`. -errno: `status` is -1 if it did
+ * not start. */
+int daemon_child(struct daemon *d, const struct daemon_child *c, struct evbuffer *out, int *status);
+/* Serves on until `fd` (-1: none) can be read, `patience` is over, or something was to
+ * be done. True if `fd` can be read. */
+bool daemon_wait(struct daemon *d, int fd, instant patience);
+
+/* daemon_restart.c */
+
+/* Executes the installed binary in the place of this run. Returns only if that cannot
+ * be, with everything as it was: -errno, and a sentence in `why` (256 bytes). */
+int daemon_restart(struct daemon *d, char *why);
+/* Holds the signals that we answer back, or no longer. They are held back across a
+ * restart. */
+void daemon_signals_block(bool block);
 
 /* daemon_rules.c */
 

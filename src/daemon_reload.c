@@ -45,7 +45,7 @@ static void fault_take(void *arg, const char *fault)
 static int reload_read(struct daemon *d, struct reload *r)
 {
     struct faults faults = {0};
-    if (conf_load(d->config_path, &r->config, fault_take, &faults) != 0) {
+    if (conf_load(d->options.config_path, &r->config, fault_take, &faults) != 0) {
         if (faults.count > 1)
             snprintf(r->why, WHY_BYTES, "%.200s (and %u more faults)", faults.first,
                      faults.count - 1);
@@ -167,6 +167,7 @@ static void reload_tell(struct daemon *d, struct reload *r)
     d->config = r->config;
     conntrack_forget(d->conntrack);
     d->node_config = r->node_config;
+    heritage_reload(d);
     daemon_step(d, &(struct event){.kind = EVENT_RELOAD, .reload = &d->node_config});
     if (r->witness_differs)
         daemon_witness_replace(d, &r->witnessing);
@@ -203,7 +204,7 @@ int daemon_reload(struct daemon *d, char *why)
     int rc = reload_try(d, r);
     if (rc == 0) {
         reload_tell(d, r);
-        log_info("conf", "reloaded %s", d->config_path);
+        log_info("conf", "reloaded %s", d->options.config_path);
     } else {
         log_error("conf", "not reloaded, everything stays as it was: %s", why);
     }

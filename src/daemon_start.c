@@ -152,11 +152,26 @@ static int start_node(struct daemon *d)
                            d->config.state_dir, strerror(-rc));
     randombytes_buf(&seed, sizeof seed);
     node_init(d->node, &d->node_config, seed, d->incarnation);
+    heritage_open(d);
     return node_remember(d);
 }
 
-/* What a crashed run left stays in force until it is replaced in one batch. The
- * first plan claims nothing, but lets flows that it knows go on. */
+int daemon_linger(struct daemon *d)
+{
+    plan_init(&d->plan, d->config.buckets);
+    memset(d->plan.class_of, CLASS_LINGER, d->plan.buckets);
+    int rc = nft_apply(d->nft, &d->plan);
+    if (rc < 0)
+        return daemon_fail(d, rc, "nft",
+                           "the kernel refuses our rules (%s): it needs nf_tables "
+                           "with inet and netdev families, nft_fwd_netdev and nf_conntrack",
+                           nft_reason(d, rc));
+    return 0;
+}
+
+/* What the run before left stays in force until it is replaced in one batch. If its
+ * lease still runs, the first plan is its own; else it claims nothing, but lets flows
+ * that it knows go on. */
 static int start_kernel(struct daemon *d)
 {
     unsigned repaired;
@@ -164,14 +179,12 @@ static int start_kernel(struct daemon *d)
     int rc = vipset_recover(d->vipset);
     if (rc < 0)
         return daemon_fail(d, rc, "vip", "cannot undo what the last run left: %s", strerror(-rc));
-    plan_init(&d->plan, d->config.buckets);
-    memset(d->plan.class_of, CLASS_LINGER, d->plan.buckets);
-    rc = nft_apply(d->nft, &d->plan);
+    if (!heritage_plan(d) || nft_apply(d->nft, &d->plan) < 0) {
+        d->heritage.there = false;
+        rc = daemon_linger(d);
+    }
     if (rc < 0)
-        return daemon_fail(d, rc, "nft",
-                           "the kernel refuses our rules (%s): it needs nf_tables "
-                           "with inet and netdev families, nft_fwd_netdev and nf_conntrack",
-                           nft_reason(d, rc));
+        return rc;
     rc = vipset_apply(d->vipset, &repaired);
     if (rc < 0)
         return daemon_fail(d, rc, "vip", "cannot add the VIPs: %s", strerror(-rc));
@@ -231,6 +244,7 @@ void daemon_stop(struct daemon *d)
     daemon_repair_stop(d);
     if (d->kernel_touched)
         kernel_give_back(d);
+    heritage_close(d, !d->kernel_touched);
     privilege_realtime_end();
     if (d->ctl != NULL)
         ctl_close(d->ctl);

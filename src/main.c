@@ -21,6 +21,7 @@ enum { EXIT_USAGE = 2 };
 
 struct arguments {
     bool foreground, test, print, debug;
+    bool restarted; /* executed in the place of a run that served */
     const char *config;
 };
 
@@ -83,6 +84,16 @@ static void fault_print(void *arg, const char *fault)
     fprintf(stderr, "%s\n", fault);
 }
 
+/* True if the run before has told us that it executed us: it was this process. What
+ * children of ours see is no such word. */
+static bool restarted_take(void)
+{
+    const char *token = getenv(DAEMON_RESTARTED);
+    bool is = token != NULL && strtol(token, NULL, 10) == getpid();
+    unsetenv(DAEMON_RESTARTED);
+    return is;
+}
+
 /* What the parent waits for while we start, and what is left when we end. */
 struct background {
     bool used, pid_written;
@@ -115,6 +126,8 @@ static void background_ready(void *arg)
 {
     struct background *b = arg;
     if (!b->used)
+        return;
+    if (b->pid_written) /* and everything else is, too */
         return;
     int rc = pid_file_write(b->pid_file);
     b->pid_written = rc == 0;
@@ -167,25 +180,58 @@ static int background_enter(struct background *b)
     return rc == 0 && chdir("/") < 0 ? -errno : rc;
 }
 
+/* Goes into the background, or finds itself there. */
+static int background_start(struct background *b, const struct arguments *a, const struct config *c)
+{
+    char dir[PATH_BYTES_MAX + 1];
+    daemon_run_dir(c, dir);
+    snprintf(b->pid_file, sizeof b->pid_file, "%s/" PID_FILE, dir);
+    if (!a->restarted)
+        return background_enter(b);
+    b->used = b->pid_written = true;
+    return 0;
+}
+
+/* Where we were installed: a name that a new version will have, too. */
+static const char *program_find(char out[PATH_MAX])
+{
+    ssize_t length = readlink("/proc/self/exe", out, PATH_MAX - 1);
+    if (length <= 0 || out[0] != '/')
+        return NULL;
+    out[length] = '\0';
+    return out;
+}
+
 static int run(const struct arguments *a, const struct config *c)
 {
-    char why[DAEMON_WHY_BYTES], path[PATH_MAX];
+    char why[DAEMON_WHY_BYTES], path[PATH_MAX], program[PATH_MAX], token[32];
     struct background b = {.pipe = -1};
     int rc = 0;
     if (realpath(a->config, path) == NULL)
         snprintf(path, sizeof path, "%s", a->config);
     if (!a->foreground) {
-        char dir[PATH_BYTES_MAX + 1];
-        daemon_run_dir(c, dir);
-        snprintf(b.pid_file, sizeof b.pid_file, "%s/" PID_FILE, dir);
-        rc = background_enter(&b);
+        rc = background_start(&b, a, c);
         if (rc < 0) {
             fprintf(stderr, "ipclusterd: cannot go into the background: %s\n", strerror(-rc));
             return EXIT_FAILURE;
         }
     }
     log_open("ipclusterd", a->foreground, a->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    const struct daemon_options o = {path, c, background_ready, &b};
+    snprintf(token, sizeof token, "%ld", (long)getpid());
+    char name[] = "ipclusterd", option_c[] = "-c", option_f[] = "-f", option_d[] = "-d";
+    char *arguments[6] = {name, option_c, path};
+    size_t count = 3;
+    if (a->foreground)
+        arguments[count++] = option_f;
+    if (a->debug)
+        arguments[count++] = option_d;
+    const struct daemon_options o = {.config_path = path,
+                                     .config = c,
+                                     .ready = background_ready,
+                                     .arg = &b,
+                                     .program = program_find(program),
+                                     .arguments = arguments,
+                                     .token = token};
     rc = daemon_run(&o, why);
     if (rc < 0 && b.used)
         fprintf(stderr, "ipclusterd: %s\n", why);
@@ -198,9 +244,11 @@ int main(int argc, char **argv)
 {
     static struct config config;
     struct arguments a;
+    bool restarted = restarted_take();
     int status = arguments_parse(argc, argv, &a);
     if (status >= 0)
         return status;
+    a.restarted = restarted;
     if (a.test)
         return conf_check(a.config, fault_print, fault_print, NULL) != 0 ? EXIT_FAILURE
                                                                          : EXIT_SUCCESS;

@@ -59,6 +59,7 @@ int cmd_drain(const struct call *c);
 int cmd_undrain(const struct call *c);
 int cmd_leave(const struct call *c);
 int cmd_reload(const struct call *c);
+int cmd_restart(const struct call *c);
 int cmd_forget(const struct call *c);
 int cmd_release(const struct call *c);
 int cmd_rekey(const struct call *c);

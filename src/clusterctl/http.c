@@ -109,6 +109,7 @@ int http_request(const char *socket, const char *target, const char *body, struc
     CURL *curl = NULL;
     CURLcode rc;
     int code = REFUSED;
+    bool cut = false;
 
     memset(out, 0, sizeof *out);
     if (strlen(socket) >= sizeof((struct sockaddr_un *)0)->sun_path) {
@@ -139,6 +140,7 @@ int http_request(const char *socket, const char *target, const char *body, struc
         code = DONE;
     } else {
         code = why_failed(rc, socket, why);
+        cut = rc == CURLE_GOT_NOTHING || rc == CURLE_RECV_ERROR || rc == CURLE_SEND_ERROR;
     }
 out:
     curl_slist_free_all(headers);
@@ -146,6 +148,7 @@ out:
     if (code != DONE) {
         free(out->body);
         memset(out, 0, sizeof *out);
+        out->cut = cut;
     }
     return code;
 }

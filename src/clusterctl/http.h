@@ -4,6 +4,7 @@
 #ifndef CLUSTERCTL_HTTP_H
 #define CLUSTERCTL_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { HTTP_WHY_BYTES = 256, HTTP_BODY_BYTES_MAX = 16 * 1024 * 1024 };
@@ -12,6 +13,7 @@ struct http_reply {
     long status;
     char *body; /* NUL-terminated; free() it */
     size_t length;
+    bool cut; /* there is none: the daemon ended the connection instead */
 };
 
 /*

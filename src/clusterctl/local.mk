@@ -9,6 +9,7 @@ clusterctl_SOURCES = \
 	%D%/cmd_events.c \
 	%D%/cmd_local.c \
 	%D%/cmd_members.c \
+	%D%/cmd_restart.c \
 	%D%/cmd_status.c \
 	%D%/drain.c \
 	%D%/drain.h \

@@ -48,6 +48,7 @@ static const struct command commands[] = {
     {"undrain", "[NODE]", "take new flows again", 0, 1, 0, cmd_undrain},
     {"leave", "", "hand over and end the daemon", 0, 0, 0, cmd_leave},
     {"reload", "", "read the configuration again", 0, 0, 0, cmd_reload},
+    {"restart", "", "execute the daemon's binary again", 0, 0, 0, cmd_restart},
     {"forget", "NODE [--timeout T]", "take a dead node off the roster", 1, 1, TAKES_TIMEOUT,
      cmd_forget},
     {"release", "NODE", "let a held node back in", 1, 1, 0, cmd_release},

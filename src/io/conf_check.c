@@ -202,7 +202,7 @@ void conf_resolve(struct conf_file *f, struct config *c)
         c->part[i] = conf_part_hash(c, (enum config_part)i);
 }
 
-#define NEEDS_RESTART(key) key " cannot change while the daemon runs; restart it"
+#define NEEDS_RESTART(key) key " cannot change while the daemon runs; stop it and start it"
 
 /* One of the two that the daemon has been told, so the members may use it. */
 static bool key_is_known(const struct config *was, const uint8_t key[KEY_BYTES])

@@ -333,6 +333,17 @@ static void answer_reload(void *context, const struct ctl_request *r)
     change_finish(x, r, x->ctl->ops->reload(x->ctl->arg, why), why);
 }
 
+/* Done, it ends all connections without an answer: it is logged before. */
+static void answer_restart(void *context, const struct ctl_request *r)
+{
+    const struct exchange *x = context;
+    char why[CTL_WHY_BYTES] = "", peer[64];
+
+    peer_text(x, peer, sizeof peer);
+    log_info("ctl", "restart by %s", peer);
+    change_finish(x, r, x->ctl->ops->restart(x->ctl->arg, why), why);
+}
+
 static const struct ctl_route routes[] = {
     {"/v1/status", CTL_GET, 0, answer_status},
     {"/v1/members", CTL_GET, 0, answer_members},
@@ -350,6 +361,7 @@ static const struct ctl_route routes[] = {
     {"/v1/rekey", CTL_POST, 0, answer_rekey},
     {"/v1/leave", CTL_POST, 0, answer_leave},
     {"/v1/reload", CTL_POST, 0, answer_reload},
+    {"/v1/restart", CTL_POST, 0, answer_restart},
 };
 
 static void request_arrived(struct evhttp_request *http, void *arg)

@@ -8,6 +8,7 @@
  *   GET  /v1/events[?since=N]      those after number N
  *   GET  /metrics                  OpenMetrics
  *   POST /v1/drain /v1/undrain [{"node": NAME}]   /v1/leave   /v1/reload   /v1/rekey
+ *   POST /v1/restart               answered only if it is refused
  *   POST /v1/forget /v1/release {"node": NAME}
  *
  * A change that is begun, and for others to decide, answers 202. A refused or
@@ -33,6 +34,7 @@ struct ctl_view {
     uint64_t unread;                       /* datagrams that the kernel dropped for us */
     size_t (*standby)(void *arg, unsigned bucket, int *order, size_t max);
     void *standby_arg;
+    int inherited; /* buckets of the run before that this one went on with; -1: it did not */
 };
 
 /* A note of the core, as the event list has it. */
@@ -60,6 +62,8 @@ struct ctl_ops {
     int (*control)(void *arg, enum control_verb verb, const char *member, char *why);
     int (*leave)(void *arg, char *why);
     int (*reload)(void *arg, char *why);
+    /* Returns only if it cannot be done. */
+    int (*restart)(void *arg, char *why);
     /* The live ruleset as text into `out`. */
     int (*rules)(void *arg, struct evbuffer *out, char *why);
 };

@@ -134,8 +134,10 @@ json_t *ctl_json_vips(const struct ctl_view *v)
 
 json_t *ctl_json_version(const struct ctl_view *v)
 {
-    return json_pack("{s:s, s:o, s:o}", "version", PACKAGE_VERSION, "cluster",
-                     ctl_json_text(v->status->cluster), "node", ctl_json_text(v->status->node));
+    return json_pack("{s:s, s:o, s:o, s:I, s:o}", "version", PACKAGE_VERSION, "cluster",
+                     ctl_json_text(v->status->cluster), "node", ctl_json_text(v->status->node),
+                     "uptime_ms", ctl_json_ms(v->status->uptime), "inherited_buckets",
+                     v->inherited >= 0 ? json_integer(v->inherited) : json_null());
 }
 
 /* "order": the owner and who stands by, best first. */

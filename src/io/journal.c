@@ -12,14 +12,12 @@
 #include "journal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "boot.h"
 #include "conf.h"
 #include "log.h"
 #include "state.h"
@@ -98,18 +96,10 @@ const char *item_text(const struct item *item, char out[ITEM_TEXT_BYTES])
 /* The first line: which kernel, and which of its networks. */
 static void head_make(char out[LINE_BYTES_MAX])
 {
-    char boot[64] = "-";
-    struct stat s = {0};
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    struct boot boot;
 
-    if (fd >= 0) {
-        ssize_t got = read(fd, boot, sizeof(boot) - 1);
-        boot[got > 0 ? got : 0] = '\0';
-        boot[strcspn(boot, "\n")] = '\0';
-        close(fd);
-    }
-    (void)stat("/proc/self/ns/net", &s);
-    snprintf(out, LINE_BYTES_MAX, "ipclusterd-host 1 %s %ju", boot, (uintmax_t)s.st_ino);
+    (void)boot_read(&boot);
+    snprintf(out, LINE_BYTES_MAX, "ipclusterd-host 1 %s %ju", boot.id, (uintmax_t)boot.network);
 }
 
 static bool prefixed_parse(char *text, struct item *out)

@@ -4,6 +4,8 @@ noinst_LIBRARIES += libio.a
 libio_a_SOURCES = \
 	%D%/announce.c \
 	%D%/announce.h \
+	%D%/boot.c \
+	%D%/boot.h \
 	%D%/conf.c \
 	%D%/conf.h \
 	%D%/conf_check.c \
@@ -61,6 +63,8 @@ libio_a_SOURCES = \
 	%D%/nft_key.c \
 	%D%/nft_key.h \
 	%D%/nft_print.c \
+	%D%/nft_read.c \
+	%D%/nft_read.h \
 	%D%/nft_rule.c \
 	%D%/nft_rule_bucket.c \
 	%D%/nft_rule.h \
@@ -84,6 +88,8 @@ libio_a_SOURCES = \
 	%D%/selection.h \
 	%D%/state.c \
 	%D%/state.h \
+	%D%/stream.c \
+	%D%/stream.h \
 	%D%/udp.c \
 	%D%/udp.h \
 	%D%/udp_filter.c \

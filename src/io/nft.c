@@ -24,6 +24,7 @@
 #include "nft_batch.h"
 #include "nft_elem.h"
 #include "nft_install.h"
+#include "nft_read.h"
 #include "nft_tables.h"
 #include "nft_watch.h"
 
@@ -279,6 +280,19 @@ int nft_apply(struct nft *n, const struct plan *plan)
     }
     n->applied = *plan;
     n->installed = true;
+    return 0;
+}
+
+int nft_inherit(struct nft *n, struct plan *plan, instant *until)
+{
+    instant before = clock_now();
+    usec left;
+    int error = nft_read(&n->layout, plan, &left);
+
+    if (error != 0)
+        return error;
+    *until = instant_add(before, left);
+    n->renewed = instant_add(*until, -n->layout.lease);
     return 0;
 }
 

@@ -41,6 +41,15 @@ void nft_close(struct nft *n);
  */
 int nft_apply(struct nft *n, const struct plan *plan);
 
+/*
+ * Reads back what the kernel holds of a run before this one, before the first
+ * nft_apply(): `plan` has no RELEASE, it is LINGER; the lease ends at `until`
+ * (CLOCK_BOOTTIME), and runs on to then in the tables that nft_apply() makes. 0;
+ * -ENOENT: there are no tables, or not those of this configuration; -ETIME: its lease
+ * has run out; -errno. On error nothing is changed.
+ */
+int nft_inherit(struct nft *n, struct plan *plan, instant *until);
+
 /* Lets the lease of all VIPs run for `span` from now on: at least a millisecond, at
  * most `lease` (config), whatever is asked. */
 int nft_renew(struct nft *n, usec span);

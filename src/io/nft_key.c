@@ -171,6 +171,58 @@ struct nft_entry nft_key_entry(const struct vip_config *vip, enum nft_key key, s
     return e;
 }
 
+/* What put_address() wrote. */
+static size_t address_bucket(const struct vip_config *vip, const uint8_t *byte)
+{
+    bool four = vip->address.family == FAMILY_IP4;
+    bool network = vip->affinity == AFFINITY_NETWORK;
+    uint32_t bits;
+
+    memcpy(&bits, byte + (four ? 0 : network ? 4 : 12), sizeof bits);
+    bits = ntohl(bits);
+    return four && network ? bits >> 8 : bits;
+}
+
+static bool entry_is(const struct nft_entry *e, const uint8_t *byte, size_t length)
+{
+    return e->length == length && memcmp(e->byte, byte, length) == 0;
+}
+
+size_t nft_key_find(const struct vip_config *vip, enum nft_key key, uint16_t buckets,
+                    const uint8_t *byte, size_t length, size_t none)
+{
+    size_t entries = nft_key_entries(vip, key, buckets), from = 0, to = entries;
+    struct nft_entry e;
+    uint32_t number;
+
+    if (entries == 0)
+        return none;
+    e = nft_key_entry(vip, key, 0);
+    if (e.length != length)
+        return none;
+    if (key >= NFT_KEY_SERVICES) {
+        switch (nft_key_form(vip, key)) {
+        case NFT_FORM_PORT:
+            from = ((size_t)byte[0] << 8 | byte[1]) >> 1;
+            break;
+        case NFT_FORM_NUMBER:
+            memcpy(&number, byte, sizeof number);
+            from = number;
+            break;
+        default:
+            from = address_bucket(vip, byte);
+            break;
+        }
+        to = from < entries ? from + 1 : from;
+    }
+    for (size_t i = from; i < to; i++) {
+        e = nft_key_entry(vip, key, i);
+        if (entry_is(&e, byte, length))
+            return i;
+    }
+    return none;
+}
+
 const char *nft_key_text(const struct vip_config *vip, enum nft_key key, const struct nft_entry *e,
                          char out[NFT_KEY_TEXT])
 {

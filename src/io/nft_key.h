@@ -66,6 +66,10 @@ struct nft_entry {
 size_t nft_key_entries(const struct vip_config *vip, enum nft_key key, uint16_t buckets);
 struct nft_entry nft_key_entry(const struct vip_config *vip, enum nft_key key, size_t i);
 
+/* The number of the element with this key; `none`: there is none. */
+size_t nft_key_find(const struct vip_config *vip, enum nft_key key, uint16_t buckets,
+                    const uint8_t *byte, size_t length, size_t none);
+
 /* The key as nft writes it. */
 enum { NFT_KEY_TEXT = INET6_ADDRSTRLEN };
 const char *nft_key_text(const struct vip_config *vip, enum nft_key key, const struct nft_entry *e,

@@ -296,6 +296,14 @@ void nft_rule_mark_is(struct nft_rule *r, uint32_t mask, uint32_t value)
     nft_expr_cmp(r, NFT_CMP_EQ, &value, sizeof value);
 }
 
+void nft_rule_mark_any(struct nft_rule *r, uint32_t mask)
+{
+    nft_rule_say(r, "meta mark & 0x%08x != 0x00000000", mask);
+    nft_expr_meta(r, NFT_META_MARK);
+    nft_expr_bitwise(r, &mask, zero, sizeof mask);
+    nft_expr_cmp(r, NFT_CMP_NEQ, zero, sizeof mask);
+}
+
 void nft_rule_arp_saddr_ip(struct nft_rule *r, const struct address *a)
 {
     say_address(r, "arp saddr ip", a);

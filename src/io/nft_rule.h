@@ -56,6 +56,7 @@ void nft_rule_icmp_type_in(struct nft_rule *r, enum family family, const char *s
 /* A mask of NF_CT_STATE_BIT()s, and its words: "established,related". */
 void nft_rule_ct_state(struct nft_rule *r, uint32_t bits, const char *words);
 void nft_rule_mark_is(struct nft_rule *r, uint32_t mask, uint32_t value);
+void nft_rule_mark_any(struct nft_rule *r, uint32_t mask);
 void nft_rule_arp_saddr_ip(struct nft_rule *r, const struct address *a);
 void nft_rule_arp_saddr_ether(struct nft_rule *r, const struct mac *mac);
 /* The Ethernet source on egress, where nft has no word for it. */

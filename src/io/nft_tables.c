@@ -218,6 +218,19 @@ static void tell_services(struct nft_sink *s, size_t vip)
     tell_refuse(s, vip);
 }
 
+/* Tables that replace ours act before these do, and for a moment beside them: from the
+ * commit, which empties the old maps to the packets, until the old chains are taken off
+ * their hooks. What the new ones have judged by then must not be judged again. */
+static void tell_judged(struct nft_sink *s)
+{
+    struct nft_rule r;
+
+    nft_tables_rule(s, &r);
+    nft_rule_mark_any(&r, NFT_MARK_MASK);
+    nft_rule_accept(&r);
+    nft_tables_end(s, &r);
+}
+
 static void tell_early(struct nft_sink *s, size_t vip)
 {
     const struct vip_config *v = &s->layout->vip[vip];
@@ -226,6 +239,7 @@ static void tell_early(struct nft_sink *s, size_t vip)
     struct nft_rule r;
 
     nft_tables_chain(s, nft_name(name, vip, "early"));
+    tell_judged(s);
     if (family == FAMILY_IP6) {
         /* Neighbour discovery is every node's own affair. */
         nft_tables_rule(s, &r);

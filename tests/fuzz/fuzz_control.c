@@ -128,6 +128,7 @@ static const struct ctl_ops ops = {
     .control = fuzz_change,
     .leave = fuzz_leave,
     .reload = fuzz_reload,
+    .restart = fuzz_reload,
     .rules = fuzz_rules,
 };
 

@@ -8,6 +8,7 @@ import base64
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import socket
@@ -284,6 +285,11 @@ def live_through(cluster, node):
     poll("the address is back", lambda: "10.77.0.3" in node.host.addresses())
     node.host.enter(["nft", "delete", "table", "inet", "ipclusterd"])
     poll("the rules are back", lambda: "inet" in kernel.has_tables(node.host))
+    assert "went on with" in node.ctl("restart").stdout
+    cluster.converge()
+    status = status_of(node.process)
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == NET
+    assert status["Seccomp"] == "2" and status["Uid"].split() == [str(SOMEBODY)] * 4
     assert node.members()[cluster.nodes[1].name] == "alive"
 
 
@@ -303,6 +309,18 @@ def test_the_service_manager_is_told(unit_cluster):
         words |= set(told.recv(4096).decode().splitlines())
     told.close()
     assert node.stop() == 0
+
+
+@pytest.mark.parametrize("result, waits", [("exit-code", True), ("signal", False),
+                                           ("success", False)])
+def test_what_cannot_start_waits_for_a_second(unit_cluster, result, waits):
+    """A daemon that died does not: it is to be back within its lease."""
+    command_line = shlex.split(Unit().one("ExecStopPost").replace("$$", "$"))
+    began = time.monotonic()
+    done = within_unit(unit_cluster.nodes[0], shutil.which("env"),
+                       f"SERVICE_RESULT={result}", *command_line)
+    assert done.returncode == 0, done.stderr
+    assert (time.monotonic() - began >= 1.0) == waits
 
 
 @pytest.mark.parametrize("call, when", [("sendto", "start"), ("flock", "start"),

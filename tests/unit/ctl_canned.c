@@ -164,6 +164,7 @@ static void canned_fill(struct canned *c, const char *socket, const char *group)
         .unread = 12345678901,
         .standby = canned_standby,
         .standby_arg = c,
+        .inherited = 86,
     };
     c->why = "";
 }
@@ -264,6 +265,14 @@ static int canned_reload(void *arg, char *why)
     return canned_answer(c, why);
 }
 
+static int canned_restart(void *arg, char *why)
+{
+    struct canned *c = arg;
+
+    snprintf(c->asked, sizeof c->asked, "restart");
+    return canned_answer(c, why);
+}
+
 static int canned_rules(void *arg, struct evbuffer *out, char *why)
 {
     struct canned *c = arg;
@@ -278,6 +287,7 @@ const struct ctl_ops canned_ops = {
     .control = canned_control,
     .leave = canned_leave,
     .reload = canned_reload,
+    .restart = canned_restart,
     .rules = canned_rules,
 };
 

@@ -111,6 +111,15 @@ tests_unit_test_notify_SOURCES = \
 	src/io/notify.c
 tests_unit_test_notify_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
+unit_tests += %D%/test_stream
+tests_unit_test_stream_SOURCES = \
+	%D%/test_stream.c \
+	src/core/buf.c \
+	src/core/seal.c \
+	src/io/stream.c
+tests_unit_test_stream_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+tests_unit_test_stream_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=boot_read
+
 unit_tests += %D%/test_state
 tests_unit_test_state_SOURCES = \
 	%D%/test_state.c \
@@ -311,6 +320,7 @@ tests_unit_test_witness_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
 # What a vipset on the host that the tests share needs.
 vipset_sources = \
+	src/io/boot.c \
 	src/io/conf_value.c \
 	src/io/journal.c \
 	src/io/log.c \
@@ -348,6 +358,9 @@ tests_unit_nft_driver_SOURCES = %D%/nft_driver.c $(nft_sources)
 tests_unit_nft_driver_LDADD = $(io_LIBS)
 
 nft_sources = \
+	src/core/plan.c \
+	src/io/log.c \
+	src/io/netlink.c \
 	src/io/nft.c \
 	src/io/nft_batch.c \
 	src/io/nft_elem.c \
@@ -355,6 +368,7 @@ nft_sources = \
 	src/io/nft_install.c \
 	src/io/nft_key.c \
 	src/io/nft_print.c \
+	src/io/nft_read.c \
 	src/io/nft_rule.c \
 	src/io/nft_rule_bucket.c \
 	src/io/nft_tables.c \
@@ -367,7 +381,6 @@ unit_tests += %D%/test_nft
 tests_unit_test_nft_SOURCES = \
 	%D%/test_nft.c \
 	$(nft_sources) \
-	src/core/plan.c \
 	src/io/conf_value.c \
 	%D%/netlab.c \
 	%D%/nft_made.c
@@ -377,23 +390,28 @@ unit_tests += %D%/test_nft_live
 tests_unit_test_nft_live_SOURCES = \
 	%D%/test_nft_live.c \
 	$(nft_sources) \
-	src/core/plan.c \
 	src/io/conf_value.c \
 	%D%/netlab.c \
 	%D%/nft_made.c
 tests_unit_test_nft_live_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
+unit_tests += %D%/test_nft_read
+tests_unit_test_nft_read_SOURCES = \
+	%D%/test_nft_read.c \
+	$(nft_sources) \
+	src/io/conf_value.c \
+	%D%/netlab.c \
+	%D%/nft_made.c
+tests_unit_test_nft_read_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
 unit_tests += %D%/test_nft_packets
 tests_unit_test_nft_packets_SOURCES = \
 	%D%/test_nft_packets.c \
 	$(nft_sources) \
-	src/core/plan.c \
 	src/io/conf_value.c \
 	src/io/conntrack.c \
 	src/io/conntrack_watch.c \
 	src/io/flow_set.c \
-	src/io/log.c \
-	src/io/netlink.c \
 	%D%/netlab.c \
 	%D%/nft_lab.c
 tests_unit_test_nft_packets_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
@@ -402,10 +420,7 @@ unit_tests += %D%/test_nft_flow
 tests_unit_test_nft_flow_SOURCES = \
 	%D%/test_nft_flow.c \
 	$(nft_sources) \
-	src/core/plan.c \
 	src/io/conf_value.c \
-	src/io/log.c \
-	src/io/netlink.c \
 	%D%/netlab.c \
 	%D%/nft_lab.c
 tests_unit_test_nft_flow_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
@@ -414,10 +429,7 @@ unit_tests += %D%/test_nft_services
 tests_unit_test_nft_services_SOURCES = \
 	%D%/test_nft_services.c \
 	$(nft_sources) \
-	src/core/plan.c \
 	src/io/conf_value.c \
-	src/io/log.c \
-	src/io/netlink.c \
 	%D%/netlab.c \
 	%D%/nft_lab.c
 tests_unit_test_nft_services_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
@@ -426,10 +438,7 @@ unit_tests += %D%/test_selection
 tests_unit_test_selection_SOURCES = \
 	%D%/test_selection.c \
 	$(nft_sources) \
-	src/core/plan.c \
 	src/io/conf_value.c \
-	src/io/log.c \
-	src/io/netlink.c \
 	%D%/netlab.c \
 	%D%/nft_lab.c
 tests_unit_test_selection_LDADD = $(CMOCKA_LIBS) $(io_LIBS)

@@ -320,6 +320,8 @@ static void test_refused(void **state)
     canned->result = -ENOENT;
     canned->why = "no member is called web9";
     assert_fails("forget web9", 1, "no member is called web9");
+    assert_fails("restart", 1, "no member is called web9");
+    assert_string_equal(canned->asked, "restart");
     assert_fails("which not-an-address", 1, "not an IPv4 or IPv6 address");
     assert_fails("which 10.0.0.1 --vip 10.9.9.9", 1, "no virtual address");
 }
@@ -329,7 +331,7 @@ static void test_misused(void **state)
     static const char *const lines[] = {
         "",
         "watch",
-        "restart",
+        "restart now",
         "doctor",
         "simulate",
         "rules --iptables",

@@ -114,7 +114,8 @@ static void test_parts(void **state)
     assert_true(json_equal(json_object_get(s, "members"), json_object_get(members, "members")));
     assert_true(json_equal(json_object_get(s, "vips"), json_object_get(vips, "vips")));
     assert_json(version, "{\"version\": \"" PACKAGE_VERSION "\", \"cluster\": \"web\","
-                         "\"node\": \"web1\"}");
+                         "\"node\": \"web1\", \"uptime_ms\": 123456,"
+                         "\"inherited_buckets\": 86}");
     json_decref(s);
     json_decref(members);
     json_decref(vips);
@@ -269,6 +270,7 @@ static void test_changes_reach_the_daemon(void **state)
         {"/v1/rekey", "", "rekey (self)"},
         {"/v1/leave", "", "leave"},
         {"/v1/reload", "{}", "reload"},
+        {"/v1/restart", "{}", "restart"},
     };
 
     (void)state;

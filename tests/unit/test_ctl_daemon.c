@@ -49,6 +49,13 @@ int daemon_reload(struct daemon *of, char *out)
     return 0;
 }
 
+int daemon_restart(struct daemon *of, char *out)
+{
+    (void)of;
+    (void)out;
+    return -1;
+}
+
 int daemon_rules(struct daemon *of, struct evbuffer *out, char *text)
 {
     (void)of;
