@@ -34,8 +34,8 @@ def pytest_addoption(parser):
                     help="where ipclusterd and clusterctl are (default: build/plain)")
     group.addoption("--previous", metavar="DIR",
                     help="where those of an older version are, to be upgraded from")
-    group.addoption("--rounds", type=int, default=50, metavar="N",
-                    help="drain/undrain rounds of the drain test (default: 50)")
+    group.addoption("--rounds", type=int, default=25, metavar="N",
+                    help="drain/undrain rounds of the drain test (default: 25)")
 
 
 def pytest_configure(config):
