@@ -30,7 +30,7 @@ static size_t heartbeat_least(const struct config *c)
     memset(longest, 'x', NAME_BYTES_MAX);
     longest[NAME_BYTES_MAX] = '\0';
     return SEAL_OVERHEAD + heartbeat_base_bytes(c->node, c->buckets) +
-           heartbeat_sections_bytes(&told) + 2 * HEARTBEAT_ACK_BYTES +
+           heartbeat_sections_bytes(&told) + (size_t)2 * HEARTBEAT_ACK_BYTES +
            heartbeat_entry_bytes(longest);
 }
 

@@ -26,6 +26,6 @@ const struct service_config *selection_service(const struct vip_config *vip, uin
 
 /* The bucket of a source's packets that belong to no service but balanced ones. */
 unsigned selection_bucket(const struct vip_config *vip, uint16_t buckets,
-                          const struct source *source);
+                          const struct source *from);
 
 #endif

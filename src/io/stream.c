@@ -1,5 +1,6 @@
 #include "stream.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -182,6 +183,7 @@ int stream_open(struct stream **out, const char *directory, const struct stream_
  * takes nothing. */
 static void record_store(struct stream *s)
 {
+    assert(s->record != NULL);
     s->is.check = record_check(&s->is);
     memcpy(s->record, &s->is, sizeof s->is);
 }
