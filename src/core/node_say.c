@@ -61,7 +61,8 @@ static void ack_add(struct node *n, struct heartbeat *h, const struct member *m,
 {
     if (instant_diff(n->now, at) > 2 * n->config.dead_after)
         return;
-    usec proof = member_alive(m) ? instant_diff(n->now, m->heard) : n->config.dead_after;
+    usec proof =
+        member_alive(m) && !m->misfit ? instant_diff(n->now, m->heard) : n->config.dead_after;
     h->ack[h->acks++] = (struct heartbeat_ack){
         .member = m->id,
         .stamp = stamp,
