@@ -58,5 +58,5 @@ void node_relay(struct node *n, size_t index, size_t length, struct actions *out
     struct action *a = node_action(out, ACTION_SEND);
     a->send.data = n->relay;
     a->send.length =
-        seal_close(&n->key[n->using], &stamp, n->plain, length, n->relay, sizeof n->relay);
+        seal_close(node_keys_seal(n), &stamp, n->plain, length, n->relay, sizeof n->relay);
 }
