@@ -21,11 +21,11 @@
 #include "ipclusterd/wire.h"
 
 enum {
-    SENT_KEPT = 256,     /* heartbeats whose time of sending we remember */
-    URGENT_TIMES = 3,    /* a change is told so often at once */
-    BUDGET_OF_ALL = 192, /* heartbeats beside the regular ones, per interval, of all ... */
-    BUDGET_MOST = 12,    /* ... and of one: from so many ... */
-    BUDGET_LEAST = 4,    /* ... down to so many */
+    SENT_KEPT = 256,    /* heartbeats whose time of sending we remember */
+    URGENT_TIMES = 3,   /* a change is told so often at once */
+    BUDGET_OF_ALL = 96, /* heartbeats beside the regular ones, per interval, of all ... */
+    BUDGET_MOST = 12,   /* ... and of one: from so many ... */
+    BUDGET_LEAST = 1,   /* ... down to so many */
     FAREWELLS = 3,
     RENEWALS_MAX = 8,  /* on their way at once */
     STALE_KEPT = 64,   /* boots that never proved themselves */

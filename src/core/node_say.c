@@ -22,7 +22,8 @@ static usec gap(const struct node *n)
  * heard by all: the more there are, the less each of them needs to say. */
 static unsigned budget(const struct node *n)
 {
-    size_t fair = n->alive > 0 ? BUDGET_OF_ALL / n->alive : BUDGET_MOST;
+    /* Also of those that seem to be dead: if that is for want of time, it would get worse. */
+    size_t fair = BUDGET_OF_ALL / n->roster.count;
     return fair > BUDGET_MOST ? BUDGET_MOST : fair < BUDGET_LEAST ? BUDGET_LEAST : (unsigned)fair;
 }
 
