@@ -174,7 +174,7 @@ static void join_watch(struct node *n, struct actions *out)
     bool kept_out = n->mute || n->barred;
     if (n->joined && kept_out)
         node_rejoin(n);
-    if (n->mute) /* until it is silent for good, or answers */
+    if (kept_out) /* until it is silent for good, or answers */
         n->join_at = instant_add(n->now, 2 * n->config.dead_after);
     node_resume_watch(n, kept_out);
     if (n->joined || n->resuming || kept_out || !n->link_up || n->in_flight || n->parting)
@@ -484,7 +484,9 @@ void node_step(struct node *n, instant now, const struct event *event, struct ac
         return;
     if (n->started && instant_before(n->deadline, now))
         node_patience(n);
-    if (n->started && event->kind == EVENT_TIMER && !instant_before(now, n->deadline))
+    /* Also by a datagram: after a stall the shell hears what waits before it tells
+     * the time, and then nothing is late any more. */
+    if (n->started && !instant_before(now, n->deadline))
         node_lateness(n, instant_diff(now, n->deadline));
     dispatch(n, event, out);
     node_settle(n, out);

@@ -94,7 +94,8 @@ void node_flap_tell(struct node *n, struct heartbeat *h, size_t room)
     for (size_t i = 0; i < n->roster.count && room >= HOLD_BYTES; i++) {
         const struct member *m = &n->roster.member[i];
         uint32_t value = flap_now(&m->flap, &n->config.flap, n->now);
-        if (m->stranger || (value < n->config.flap.penalty / 16 && m->flap.hold == 0))
+        bool slight = value == 0 || value < n->config.flap.penalty / 16;
+        if (m->stranger || (slight && m->flap.hold == 0))
             continue;
         h->hold[h->holds++] = (struct heartbeat_hold){m->id, m->flap.hold, m->flap.fallen, value};
         room -= HOLD_BYTES;

@@ -21,11 +21,11 @@
 #include "ipclusterd/wire.h"
 
 enum {
-    SENT_KEPT = 256,     /* heartbeats whose time of sending we remember */
-    URGENT_TIMES = 3,    /* a change is told so often at once */
-    BUDGET_OF_ALL = 192, /* heartbeats beside the regular ones, per interval, of all ... */
-    BUDGET_MOST = 12,    /* ... and of one: from so many ... */
-    BUDGET_LEAST = 4,    /* ... down to so many */
+    SENT_KEPT = 256,    /* heartbeats whose time of sending we remember */
+    URGENT_TIMES = 3,   /* a change is told so often at once */
+    BUDGET_OF_ALL = 96, /* heartbeats beside the regular ones, per interval, of all ... */
+    BUDGET_MOST = 12,   /* ... and of one: from so many ... */
+    BUDGET_LEAST = 1,   /* ... down to so many */
     FAREWELLS = 3,
     RENEWALS_MAX = 8,  /* on their way at once */
     STALE_KEPT = 64,   /* boots that never proved themselves */
@@ -47,6 +47,7 @@ struct node {
     struct node_config config;
     struct seal key[2];          /* what we have: of the key file, and of the next one */
     unsigned keys, using;        /* how many; the one that we seal with */
+    uint64_t opened;             /* hash of the one that opened a datagram last */
     struct heartbeat_keys rekey; /* the operators' orders, as far as we know */
     struct roster roster;
     instant now, deadline, born;
@@ -111,8 +112,9 @@ struct node {
         instant at;     /* it was heard */
         instant proven; /* it was heard fresh */
         bool joining;
-    } rival;       /* another node of our name */
-    usec patience; /* by which verdicts wait longer */
+    } rival;            /* another node of our name */
+    usec patience;      /* by which verdicts wait longer */
+    instant patient_at; /* when it was halved last, or grew */
     double wake_mean;
     usec wake_worst[2]; /* of this window and the one before */
     instant wake_window;
@@ -278,6 +280,8 @@ void node_keys_init(struct node *n);
 /* Opens a datagram into n->plain with the key that it names. */
 enum reject node_keys_open(struct node *n, const uint8_t *data, size_t length,
                            struct seal_stamp *stamp, size_t *plain_length);
+/* What a datagram of ours is sealed with. */
+const struct seal *node_keys_seal(const struct node *n);
 void node_keys_hear(struct node *n, size_t index, struct actions *out);
 void node_keys_change(struct node *n, struct actions *out); /* the operator's order */
 bool node_keys_ready(const struct node *n);

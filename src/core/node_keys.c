@@ -67,12 +67,23 @@ enum reject node_keys_open(struct node *n, const uint8_t *data, size_t length,
     uint16_t id = 0;
     unsigned first = n->using, second = 1 - n->using;
     bool two = n->keys == 2 && seal_key_id(data, length, &id) && id == n->key[second].key_id;
-    if (two && id != n->key[first].key_id)
-        return seal_open(&n->key[second], data, length, stamp, n->plain, plain_length);
-    enum reject why = seal_open(&n->key[first], data, length, stamp, n->plain, plain_length);
-    if (two && why == REJECT_FORGED)
-        why = seal_open(&n->key[second], data, length, stamp, n->plain, plain_length);
+    unsigned with = two && id != n->key[first].key_id ? second : first;
+    enum reject why = seal_open(&n->key[with], data, length, stamp, n->plain, plain_length);
+    if (two && with == first && why == REJECT_FORGED)
+        why = seal_open(&n->key[with = second], data, length, stamp, n->plain, plain_length);
+    if (why == REJECT_NONE)
+        n->opened = n->key[with].hash;
     return why;
+}
+
+/* Who starts with a key that the others have given up is understood by nobody, and so
+ * cannot be told of the order. Until somebody is alive to it, it speaks as it was spoken
+ * to last: a recording may turn it, and the next heartbeat turns it back. */
+const struct seal *node_keys_seal(const struct node *n)
+{
+    const struct seal *mine = &n->key[n->using], *other = &n->key[1 - n->using];
+    bool follows = n->keys == 2 && n->alive <= 1 && n->rekey.order == 0;
+    return follows && n->opened == other->hash ? other : mine;
 }
 
 /* True if `a` is the later order. */

@@ -41,6 +41,8 @@ void node_relay(struct node *n, size_t index, size_t length, struct actions *out
     bool wanted = false;
     if (n->in.version < WIRE_VERSION_LAST)
         return; /* it would pass for one that knows better */
+    if (n->patience > 0)
+        return; /* who cannot keep up must not make more of it: all may be as late as we */
     for (size_t i = 0; i < n->roster.count && !wanted; i++) {
         const struct member *to = &n->roster.member[i];
         if (to->deafs == 0 || i == index || to->self || !member_lives(to) ||
@@ -58,5 +60,5 @@ void node_relay(struct node *n, size_t index, size_t length, struct actions *out
     struct action *a = node_action(out, ACTION_SEND);
     a->send.data = n->relay;
     a->send.length =
-        seal_close(&n->key[n->using], &stamp, n->plain, length, n->relay, sizeof n->relay);
+        seal_close(node_keys_seal(n), &stamp, n->plain, length, n->relay, sizeof n->relay);
 }

@@ -22,7 +22,8 @@ static usec gap(const struct node *n)
  * heard by all: the more there are, the less each of them needs to say. */
 static unsigned budget(const struct node *n)
 {
-    size_t fair = n->alive > 0 ? BUDGET_OF_ALL / n->alive : BUDGET_MOST;
+    /* Also of those that seem to be dead: if that is for want of time, it would get worse. */
+    size_t fair = BUDGET_OF_ALL / n->roster.count;
     return fair > BUDGET_MOST ? BUDGET_MOST : fair < BUDGET_LEAST ? BUDGET_LEAST : (unsigned)fair;
 }
 
@@ -61,8 +62,9 @@ static void ack_add(struct node *n, struct heartbeat *h, const struct member *m,
 {
     if (instant_diff(n->now, at) > 2 * n->config.dead_after)
         return;
-    usec proof =
-        member_alive(m) && !m->misfit ? instant_diff(n->now, m->heard) : n->config.dead_after;
+    /* Of who has become a misfit we hear, but it is none of us: nobody is to keep it. */
+    bool one_of_us = member_alive(m) && !m->misfit;
+    usec proof = one_of_us ? instant_diff(n->now, m->heard) : n->config.dead_after;
     h->ack[h->acks++] = (struct heartbeat_ack){
         .member = m->id,
         .stamp = stamp,
@@ -199,7 +201,7 @@ static size_t heartbeat_seal(struct node *n, uint8_t version, uint8_t out[DATAGR
                                .sequence = n->sequence};
     n->out.version = version;
     size_t length = heartbeat_write(&n->out, n->plain, sizeof n->plain);
-    return seal_close(&n->key[n->using], &stamp, n->plain, length, out, n->config.datagram_max);
+    return seal_close(node_keys_seal(n), &stamp, n->plain, length, out, n->config.datagram_max);
 }
 
 /* Fills n->out up to the limit. */

@@ -115,14 +115,19 @@ static bool rivalled(const struct node *n)
     return n->rival.salt < n->salt;
 }
 
-/* Nobody is heard, and the witness does not answer: it is we who are cut off. */
+/* Nobody is heard, and the witness does not answer: it is we who are cut off. Who is not
+ * may call us dead a moment before we call it so: company is whoever was heard so lately
+ * that it cannot have done that yet. */
 static bool cut_off(const struct node *n)
 {
     if (!n->config.witness || !n->witness_down)
         return false;
-    for (size_t i = 0; i < n->roster.count; i++)
-        if (!n->roster.member[i].self && member_lives(&n->roster.member[i]))
+    for (size_t i = 0; i < n->roster.count; i++) {
+        const struct member *m = &n->roster.member[i];
+        if (!m->self && member_lives(m) &&
+            instant_diff(n->now, m->heard) < n->config.dead_after / 2)
             return false;
+    }
     return true;
 }
 

@@ -63,10 +63,15 @@ void node_lateness(struct node *n, usec late)
     }
     if (late > n->wake_worst[0])
         n->wake_worst[0] = late;
-    if (late >= n->config.interval / 4 || n->patience == 0)
+    if (late >= n->config.interval / 4) {
+        n->patient_at = n->now;
+        return;
+    }
+    if (n->patience == 0 || instant_diff(n->now, n->patient_at) < n->config.dead_after / 2)
         return;
     n->watch_stale = true;
     n->patience = n->patience < n->config.interval / 8 ? 0 : n->patience / 2;
+    n->patient_at = n->now;
 }
 
 /* Our timers ran late: others get the time back, are accused of nothing, and have

@@ -194,6 +194,7 @@ static void condition_normal(const struct host *h, struct node *n)
     n->state = 0;
     n->quorum_heard = 0;
     n->quorum_at.us = 0;
+    age(h, &n->patient_at, pace.dead);
     age(h, &n->rival.at, dead_long());
     age(h, &n->rival.proven, pace.dead);
     sequence(h, &n->rival.sequence, pace_old());
