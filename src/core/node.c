@@ -156,7 +156,7 @@ static bool in_company(const struct node *n)
 {
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
-        if (!m->self && !m->stranger && !m->outsider && !member_alive(m) &&
+        if (!m->self && !m->stranger && !m->misfit && !m->outsider && !member_alive(m) &&
             m->standing != STANDING_LEFT && instant_diff(n->now, m->heard) < n->config.dead_after)
             return true;
     }
