@@ -177,6 +177,8 @@ static void join_watch(struct node *n, struct actions *out)
     if (kept_out) /* until it is silent for good, or answers */
         n->join_at = instant_add(n->now, 2 * n->config.dead_after);
     node_resume_watch(n, kept_out);
+    if (node_ticks(n) || !n->company)
+        n->company = in_company(n);
     if (n->joined || n->resuming || kept_out || !n->link_up || n->in_flight || n->parting)
         return;
     if (!node_quorum_grants(n) || node_lease_span(n) <= n->config.interval / 2)
@@ -188,7 +190,7 @@ static void join_watch(struct node *n, struct actions *out)
     }
     bool heard_all = n->met && n->agreed;
     if (instant_before(n->now, n->listen_until) ||
-        (!heard_all && instant_before(n->now, n->join_at)) || in_company(n))
+        (!heard_all && instant_before(n->now, n->join_at)) || n->company)
         return;
     n->joined = true;
     n->serve_dirty = true;

@@ -243,8 +243,8 @@ class Copied:
     def __getattr__(self, name):
         return getattr(self._run, name)
 
-    def binary(self, name):
-        return self._program if name == "ipclusterd" else self._run.binary(name)
+    def binary(self, name, bindir=None):
+        return self._program if name == "ipclusterd" else self._run.binary(name, bindir)
 
 
 def install(source, target):
