@@ -225,6 +225,10 @@ def stream(node, state="open", ended=0.0, gap=0.01):
     ([State(10.0, "stop n2", stopped=frozenset(["n2"])), State(14.0, "cont")], True),
     ([State(10.0, "cut", **ALONE), State(12.0, "healed")], False),
     ([State(10.0, "bridge", **cut(("n1", "n2"))), State(14.0, "healed")], True),
+    ([State(10.0, "cut", **ALONE), State(10.9, "met"), State(11.0, "cut", **ALONE),
+      State(11.6, "healed")], False),
+    ([State(10.0, "cut", **ALONE), State(10.9, "met"), State(11.2, "cut", **ALONE),
+      State(11.8, "healed")], True),
 ])
 def test_a_flow_may_end_only_if_its_node_was_unheard_for_long(states, bad):
     verdict = judge(states, before=[stream("n1")],

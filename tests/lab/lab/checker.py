@@ -171,6 +171,8 @@ class Course:
             apart, was_down = 0.0, False
             for since, end, s in self.segments(until=until):
                 back = x == y or s.runs(x) and self.mutual(s, x, y)
+                if back and apart > 0 and end - since < 2 * self.timing.interval:
+                    back = False  # who meets for a moment has not heard each other
                 if not back:
                     apart += end - since
                 elif apart > 0:
