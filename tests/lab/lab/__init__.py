@@ -5,6 +5,7 @@
     Cluster   nodes (ipclusterd, servers) of one cluster on a segment
     Traffic   the measuring client: connections, streams, datagrams from many addresses
     kernel    what the kernel of a host says, apart from any daemon
+    firewalls rules that other programs put there
 """
 
 from .cluster import Cluster, Node, Timing
