@@ -223,9 +223,9 @@ static int ops_restart(void *arg, char *why)
     return daemon_restart(arg, why);
 }
 
-static int ops_rules(void *arg, struct evbuffer *out, char *why)
+static int ops_rules(void *arg, enum ctl_rules form, struct evbuffer *out, char *why)
 {
-    return daemon_rules(arg, out, why);
+    return daemon_rules(arg, form, out, why);
 }
 
 const struct ctl_ops daemon_ctl_ops = {

@@ -297,8 +297,8 @@ void daemon_signals_block(bool block);
 
 /* daemon_rules.c */
 
-/* The live ruleset as nft(8) prints it. 0, or -errno and a sentence in `why`. */
-int daemon_rules(struct daemon *d, struct evbuffer *out, char *why);
+/* The ruleset as nft(8) lists it, or for iptables. 0, or -errno and a sentence in `why`. */
+int daemon_rules(struct daemon *d, enum ctl_rules form, struct evbuffer *out, char *why);
 
 /* daemon_reload.c */
 

@@ -67,7 +67,7 @@ static int reload_read(struct daemon *d, struct reload *r)
 static bool vips_differ(const struct config *a, const struct config *b)
 {
     /* Padding may differ too: a needless replacement hurts nobody. */
-    return a->vips != b->vips || a->lease != b->lease ||
+    return a->vips != b->vips || a->lease != b->lease || a->mark != b->mark ||
            memcmp(a->vip, b->vip, a->vips * sizeof *a->vip) != 0;
 }
 

@@ -1,8 +1,10 @@
 /*
- * The live ruleset, as the distribution's nft(8) prints it.
+ * The live ruleset, as the distribution's nft(8) prints it, or in the words of
+ * iptables.
  */
 #include <errno.h>
 #include <event2/buffer.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon_private.h"
@@ -42,14 +44,40 @@ static int table_list(struct daemon *d, char *family, struct evbuffer *out, char
     return rc;
 }
 
-int daemon_rules(struct daemon *d, struct evbuffer *out, char *why)
+static int tables_list(struct daemon *d, struct evbuffer *out, char *why)
 {
     static char families[][8] = {"inet", "netdev"};
+    int rc = 0;
+    for (size_t i = 0; i < sizeof families / sizeof *families && rc == 0; i++)
+        rc = table_list(d, families[i], out, why);
+    return rc;
+}
+
+static int iptables_print(struct daemon *d, enum family family, struct evbuffer *out)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *file = open_memstream(&text, &length);
+    if (file == NULL)
+        return -ENOMEM;
+    int rc = nft_print_iptables(&d->config, d->place, &d->plan, family, file);
+    if (fclose(file) != 0 && rc == 0)
+        rc = -ENOMEM;
+    if (rc == 0 && evbuffer_add(out, text, length) != 0)
+        rc = -ENOMEM;
+    free(text);
+    return rc;
+}
+
+int daemon_rules(struct daemon *d, enum ctl_rules form, struct evbuffer *out, char *why)
+{
     struct evbuffer *text = evbuffer_new();
     int rc = text == NULL ? -ENOMEM : 0;
     why[0] = '\0';
-    for (size_t i = 0; i < sizeof families / sizeof *families && rc == 0; i++)
-        rc = table_list(d, families[i], text, why);
+    if (rc == 0)
+        rc = form == CTL_RULES_NFT
+                 ? tables_list(d, text, why)
+                 : iptables_print(d, form == CTL_RULES_IPTABLES ? FAMILY_IP4 : FAMILY_IP6, text);
     if (rc == 0)
         evbuffer_add_buffer(out, text);
     else if (why[0] == '\0')

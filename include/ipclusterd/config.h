@@ -76,6 +76,7 @@ struct config {
     char node[NAME_BYTES_MAX + 1];
     uint16_t weight;
     usec stop_drain;
+    uint32_t mark; /* bits of the packet mark that are ours, at least two; 0: the default's */
     char state_dir[PATH_BYTES_MAX + 1];
 
     /* heartbeat */

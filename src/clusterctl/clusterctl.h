@@ -27,6 +27,8 @@ struct call {
     long long timeout_ms; /* --timeout; -1: none */
     bool matrix;          /* --matrix */
     bool follow;          /* --follow */
+    bool iptables;        /* --iptables */
+    bool ip6tables;       /* --ip6tables */
     int lines;            /* --lines; -1: not given */
     int argc;             /* the command's own arguments, without its name */
     char **argv;

@@ -19,7 +19,10 @@ int cmd_rules(const struct call *c)
 {
     char why[HTTP_WHY_BYTES];
     struct http_reply reply;
-    int code = http_request(c->socket, "/v1/rules", NULL, &reply, why);
+    const char *target = c->iptables    ? "/v1/rules/iptables"
+                         : c->ip6tables ? "/v1/rules/ip6tables"
+                                        : "/v1/rules";
+    int code = http_request(c->socket, target, NULL, &reply, why);
 
     if (code != DONE)
         return fail((enum exit_code)code, "%s", why);

@@ -17,14 +17,28 @@
 #define RUNSTATEDIR "/run"
 #endif
 
-enum { OPTION_VIP = 256, OPTION_WAIT, OPTION_TIMEOUT, OPTION_MATRIX };
+enum {
+    OPTION_VIP = 256,
+    OPTION_WAIT,
+    OPTION_TIMEOUT,
+    OPTION_MATRIX,
+    OPTION_IPTABLES,
+    OPTION_IP6TABLES,
+};
 
 enum { LINES_MAX = 1000 }; /* what a daemon keeps */
 
 static const long long YEAR_MS = 365LL * 24 * 3600 * 1000; /* longest --timeout */
 
 /* Options that only some commands take. */
-enum { TAKES_VIP = 1, TAKES_WAIT = 2, TAKES_TIMEOUT = 4, TAKES_MATRIX = 8, TAKES_FOLLOW = 16 };
+enum {
+    TAKES_VIP = 1,
+    TAKES_WAIT = 2,
+    TAKES_TIMEOUT = 4,
+    TAKES_MATRIX = 8,
+    TAKES_FOLLOW = 16,
+    TAKES_IPTABLES = 32,
+};
 
 struct command {
     const char *name;
@@ -41,7 +55,8 @@ static const struct command commands[] = {
     {"vips", "", "the virtual addresses in detail", 0, 0, 0, cmd_vips},
     {"buckets", "", "the map of buckets and their owners", 0, 0, 0, cmd_buckets},
     {"which", "ADDRESS[:PORT] [--vip VIP]", "who serves this client", 1, 1, TAKES_VIP, cmd_which},
-    {"rules", "", "the ruleset in the kernel", 0, 0, 0, cmd_rules},
+    {"rules", "[--iptables | --ip6tables]", "the ruleset in the kernel", 0, 0, TAKES_IPTABLES,
+     cmd_rules},
     {"events", "[-n N] [-f]", "what happened here", 0, 0, TAKES_FOLLOW, cmd_events},
     {"drain", "[NODE] [--wait [--timeout T]]", "take no new flows", 0, 1,
      TAKES_WAIT | TAKES_TIMEOUT, cmd_drain},
@@ -71,6 +86,8 @@ static void usage(FILE *out)
           "  -n, --lines N         events: only the last N\n"
           "  -f, --follow          events: go on as they happen\n"
           "      --matrix          members: who hears whom, also if all do\n"
+          "      --iptables        rules: the nearest for iptables-restore\n"
+          "      --ip6tables       rules: the nearest for ip6tables-restore\n"
           "  -V, --version         print the version\n"
           "  -h, --help            print this\n",
           out);
@@ -206,6 +223,8 @@ static int command_run(struct call *c)
         {c->timeout_ms >= 0, TAKES_TIMEOUT, "--timeout"},
         {c->matrix, TAKES_MATRIX, "--matrix"},
         {c->follow, TAKES_FOLLOW, "--follow"},
+        {c->iptables, TAKES_IPTABLES, "--iptables"},
+        {c->ip6tables, TAKES_IPTABLES, "--ip6tables"},
         {c->lines >= 0, TAKES_FOLLOW, "--lines"},
     };
 
@@ -223,6 +242,8 @@ static int command_run(struct call *c)
             return misused("%s does not take %s", command->name, given[i].option);
     if (c->timeout_ms >= 0 && (command->takes & TAKES_WAIT) && !c->wait)
         return misused("--timeout goes with --wait");
+    if (c->iptables && c->ip6tables)
+        return misused("--iptables and --ip6tables are two texts: one at a time");
     return command->run(c);
 }
 
@@ -253,6 +274,12 @@ static int option_take(struct call *c, int option, bool *end)
     case OPTION_MATRIX:
         c->matrix = true;
         return DONE;
+    case OPTION_IPTABLES:
+        c->iptables = true;
+        return DONE;
+    case OPTION_IP6TABLES:
+        c->ip6tables = true;
+        return DONE;
     case OPTION_TIMEOUT:
         c->timeout_ms = duration_read(optarg);
         *end = c->timeout_ms < 0;
@@ -280,6 +307,8 @@ int main(int argc, char **argv)
         {"follow", no_argument, NULL, 'f'},
         {"lines", required_argument, NULL, 'n'},
         {"matrix", no_argument, NULL, OPTION_MATRIX},
+        {"iptables", no_argument, NULL, OPTION_IPTABLES},
+        {"ip6tables", no_argument, NULL, OPTION_IP6TABLES},
         {"vip", required_argument, NULL, OPTION_VIP},
         {"wait", no_argument, NULL, OPTION_WAIT},
         {"timeout", required_argument, NULL, OPTION_TIMEOUT},

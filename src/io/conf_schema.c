@@ -72,6 +72,8 @@ const struct conf_key conf_keys[] = {
     {"node.name", T(name), OPT, C(node), 1, NAME_BYTES_MAX, NULL, "the host name", NULL},
     {"node.weight", T(number), OPT, C(weight), 0, WEIGHT_MAX, "100", NULL, NULL},
     {"node.stop_drain", T(duration), OPT, C(stop_drain), 0, 24 * H, "0s", NULL, NULL},
+    /* Bits 0 to 30: the file's integers have no more. */
+    {"node.mark", T(mark), OPT, C(mark), 3, INT32_MAX - 1, "0x70000", NULL, NULL},
     {"node.state_dir", T(path), OPT, C(state_dir), 2, PATH_BYTES_MAX, "/var/lib/ipclusterd",
      NULL, NULL},
 
@@ -221,7 +223,7 @@ void conf_key_default(const struct conf_key *k, void *base)
     if (k->fallback == NULL)
         return;
     if (k->type->form == FORM_NUMBER)
-        in.number = strtoll(k->fallback, NULL, 10);
+        in.number = strtoll(k->fallback, NULL, 0);
     else if (k->type->form == FORM_TRUTH)
         in.number = strcmp(k->fallback, "true") == 0;
     sound = k->type->set(k, &in, base, why);
@@ -238,6 +240,8 @@ static void range_dump(const struct conf_key *k, FILE *out)
         fprintf(out, ", %s", conf_words_text(k->words, "%s", " or ", words, sizeof(words)));
     else if (t == &conf_type_duration)
         fprintf(out, ", %s..%s", duration_text(k->min, low), duration_text(k->max, high));
+    else if (t == &conf_type_mark)
+        fprintf(out, ", 0x%x..0x%x", (unsigned)k->min, (unsigned)k->max);
     else if (t->form == FORM_NUMBER)
         fprintf(out, ", %d..%d", (int)k->min, (int)k->max);
     else if (t->form == FORM_TEXTS || t->form == FORM_NUMBERS || t->form == FORM_LIST)

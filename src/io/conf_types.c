@@ -185,6 +185,20 @@ static bool ports_set(const struct conf_key *k, const struct conf_input *in, voi
     return true;
 }
 
+/* Three classes of packets take two bits, which need not be neighbours. */
+static bool mark_set(const struct conf_key *k, const struct conf_input *in, void *base, char *why)
+{
+    uint32_t bits;
+
+    if (in->number < k->min || in->number > k->max)
+        return refuse(why, "out of range; 0x%x..0x%x", (unsigned)k->min, (unsigned)k->max);
+    bits = (uint32_t)in->number;
+    if ((bits & (bits - 1)) == 0)
+        return refuse(why, "0x%x has one bit; two are needed, as in 0x30000", (unsigned)bits);
+    *(uint32_t *)field(k, base) = bits;
+    return true;
+}
+
 static bool truth_set(const struct conf_key *k, const struct conf_input *in, void *base, char *why)
 {
     (void)why;
@@ -311,6 +325,7 @@ const struct conf_type conf_type_number = {"integer", FORM_NUMBER, number_set};
 const struct conf_type conf_type_count = {"integer", FORM_NUMBER, count_set};
 const struct conf_type conf_type_ports = {"port or list of them", FORM_NUMBERS, ports_set};
 const struct conf_type conf_type_power = {"power of two", FORM_NUMBER, power_set};
+const struct conf_type conf_type_mark = {"integer", FORM_NUMBER, mark_set};
 const struct conf_type conf_type_truth = {"boolean", FORM_TRUTH, truth_set};
 const struct conf_type conf_type_duration = {"duration", FORM_TEXT, duration_set};
 const struct conf_type conf_type_multicast = {"multicast address", FORM_TEXT, group_address_set};

@@ -20,6 +20,7 @@ extern const struct conf_type conf_type_number;
 extern const struct conf_type conf_type_count;
 extern const struct conf_type conf_type_ports;
 extern const struct conf_type conf_type_power;
+extern const struct conf_type conf_type_mark;
 extern const struct conf_type conf_type_truth;
 extern const struct conf_type conf_type_duration;
 extern const struct conf_type conf_type_multicast;

@@ -165,24 +165,40 @@ static void answer_which(void *context, const struct ctl_request *r)
         reply_error(x, HTTP_NOTFOUND, "that is no virtual address of this cluster");
 }
 
-static void answer_rules(void *context, const struct ctl_request *r)
+static void rules_send(const struct exchange *x, enum ctl_rules form)
 {
-    const struct exchange *x = context;
     struct evbuffer *body = evbuffer_new();
     char why[CTL_WHY_BYTES] = "";
     int rc;
 
-    (void)r;
     if (body == NULL) {
         evhttp_send_error(x->http, HTTP_INTERNAL, NULL);
         return;
     }
-    rc = x->ctl->ops->rules(x->ctl->arg, body, why);
+    rc = x->ctl->ops->rules(x->ctl->arg, form, body, why);
     if (rc == 0)
         reply_send(x, HTTP_OK, "text/plain; charset=utf-8", body);
     else
         reply_error(x, error_status(rc), *why != '\0' ? why : strerror(-rc));
     evbuffer_free(body);
+}
+
+static void answer_rules(void *context, const struct ctl_request *r)
+{
+    (void)r;
+    rules_send(context, CTL_RULES_NFT);
+}
+
+static void answer_rules_iptables(void *context, const struct ctl_request *r)
+{
+    (void)r;
+    rules_send(context, CTL_RULES_IPTABLES);
+}
+
+static void answer_rules_ip6tables(void *context, const struct ctl_request *r)
+{
+    (void)r;
+    rules_send(context, CTL_RULES_IP6TABLES);
 }
 
 /* Answers with the body that `rc` says has been written. */
@@ -351,6 +367,8 @@ static const struct ctl_route routes[] = {
     {"/v1/buckets", CTL_GET, 0, answer_buckets},
     {"/v1/version", CTL_GET, 0, answer_version},
     {"/v1/rules", CTL_GET, 0, answer_rules},
+    {"/v1/rules/iptables", CTL_GET, 0, answer_rules_iptables},
+    {"/v1/rules/ip6tables", CTL_GET, 0, answer_rules_ip6tables},
     {"/v1/which", CTL_GET, CTL_ARG_ADDRESS | CTL_ARG_VIP, answer_which},
     {"/v1/events", CTL_GET, CTL_ARG_SINCE, answer_events},
     {"/metrics", CTL_GET, 0, answer_metrics},

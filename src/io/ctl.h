@@ -4,6 +4,7 @@
  *
  *   GET  /v1/status /v1/members /v1/vips /v1/buckets /v1/version
  *   GET  /v1/rules                 text/plain: the live ruleset
+ *   GET  /v1/rules/iptables /v1/rules/ip6tables   text/plain: the nearest to it
  *   GET  /v1/which?address=A[:PORT][&vip=V]
  *   GET  /v1/events[?since=N]      those after number N
  *   GET  /metrics                  OpenMetrics
@@ -51,6 +52,9 @@ typedef void (*ctl_event_fn)(void *context, const struct ctl_event *e);
 
 enum { CTL_PENDING = 1 };
 
+/* As nft lists it; as it would be for iptables-restore, for ip6tables-restore. */
+enum ctl_rules { CTL_RULES_NFT, CTL_RULES_IPTABLES, CTL_RULES_IP6TABLES };
+
 /* What the daemon does for a request: 0, or -errno and a sentence in `why` (256
  * bytes); control() also CTL_PENDING, and `why` says what it waits for. */
 struct ctl_ops {
@@ -64,8 +68,8 @@ struct ctl_ops {
     int (*reload)(void *arg, char *why);
     /* Returns only if it cannot be done. */
     int (*restart)(void *arg, char *why);
-    /* The live ruleset as text into `out`. */
-    int (*rules)(void *arg, struct evbuffer *out, char *why);
+    /* The ruleset as text into `out`. */
+    int (*rules)(void *arg, enum ctl_rules form, struct evbuffer *out, char *why);
 };
 
 struct ctl;

@@ -54,12 +54,15 @@ libio_a_SOURCES = \
 	%D%/nft.h \
 	%D%/nft_batch.c \
 	%D%/nft_batch.h \
+	%D%/nft_census.c \
+	%D%/nft_census.h \
 	%D%/nft_elem.c \
 	%D%/nft_elem.h \
 	%D%/nft_expr.c \
 	%D%/nft_expr.h \
 	%D%/nft_install.c \
 	%D%/nft_install.h \
+	%D%/nft_iptables.c \
 	%D%/nft_key.c \
 	%D%/nft_key.h \
 	%D%/nft_print.c \
@@ -70,6 +73,7 @@ libio_a_SOURCES = \
 	%D%/nft_rule.h \
 	%D%/nft_rule_words.h \
 	%D%/nft_tables.c \
+	%D%/nft_tables_early.c \
 	%D%/nft_tables.h \
 	%D%/nft_tables_l2.c \
 	%D%/nft_tables_late.c \

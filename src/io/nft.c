@@ -15,7 +15,9 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/common.h>
+#include <libnftnl/expr.h>
 #include <libnftnl/object.h>
+#include <libnftnl/rule.h>
 #include <linux/netfilter/nf_tables.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +139,61 @@ static int counter_read(struct nft *n, enum nft_table t, size_t vip, const char 
     return nft_batch_ask(&n->batch, m, counter_take, out);
 }
 
+/* Which of a chain's counters without a name, and what it has. */
+struct nth_counter {
+    size_t left; /* of those before it */
+    bool found;
+    uint64_t packets;
+};
+
+static void rule_counter_look(struct nth_counter *n, const struct nftnl_expr *e)
+{
+    if (n->found || strcmp(nftnl_expr_get_str(e, NFTNL_EXPR_NAME), "counter") != 0)
+        return;
+    n->found = n->left == 0;
+    if (n->found)
+        n->packets = nftnl_expr_get_u64(e, NFTNL_EXPR_CTR_PACKETS);
+    else
+        n->left--;
+}
+
+static int rule_counter_take(const struct nlmsghdr *answer, void *arg)
+{
+    struct nftnl_rule *r = nftnl_rule_alloc();
+    struct nftnl_expr_iter *i = NULL;
+    struct nftnl_expr *e;
+    int error = r != NULL ? 0 : -ENOMEM;
+
+    if (error == 0 && nftnl_rule_nlmsg_parse(answer, r) < 0)
+        error = -EPROTO;
+    if (error == 0 && (i = nftnl_expr_iter_create(r)) == NULL)
+        error = -ENOMEM;
+    while (error == 0 && (e = nftnl_expr_iter_next(i)) != NULL)
+        rule_counter_look(arg, e);
+    if (i != NULL)
+        nftnl_expr_iter_destroy(i);
+    if (r != NULL)
+        nftnl_rule_free(r);
+    return error;
+}
+
+static int ingress_foreign_read(struct nft *n, size_t vip, uint64_t *out)
+{
+    char buffer[256] __attribute__((aligned(8)));
+    char name[NFT_NAME_BYTES];
+    enum nft_table t = NFT_TABLE_NETDEV;
+    struct nth_counter counter = {.left = nft_ingress_counter(&n->layout, vip)};
+    struct nlmsghdr *m =
+        nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETRULE, nft_table_family(t), NLM_F_DUMP, 0);
+    int error;
+
+    mnl_attr_put_strz(m, NFTA_RULE_TABLE, NFT_TABLE_NAME);
+    mnl_attr_put_strz(m, NFTA_RULE_CHAIN, nft_ingress_chain(&n->layout, vip, name));
+    error = nft_batch_ask(&n->batch, m, rule_counter_take, &counter);
+    *out = counter.packets;
+    return error == 0 && !counter.found ? -ENOENT : error;
+}
+
 static int counters_read(struct nft *n, size_t vip, struct nft_counters *out)
 {
     const struct {
@@ -145,15 +202,20 @@ static int counters_read(struct nft *n, size_t vip, struct nft_counters *out)
         uint64_t *to;
     } each[] = {
         {NFT_TABLE_INET, "accepted", &out->accepted},
-        {NFT_TABLE_INET, "foreign", &out->foreign},
         {NFT_TABLE_INET, "orphan", &out->orphan_reset},
         {NFT_TABLE_NETDEV, "forwarded", &out->forwarded},
+        {NFT_TABLE_INET, "foreign", &out->foreign},
         {NFT_TABLE_INET, "refused", &out->refused},
     };
+    bool ingress = nft_early_table(&n->layout.vip[vip]) == NFT_TABLE_NETDEV;
+    size_t count = sizeof each / sizeof *each - (ingress ? 2 : 0); /* without the last two */
     int error = 0;
 
-    for (size_t i = 0; error == 0 && i < sizeof each / sizeof *each; i++)
+    out->refused = 0;
+    for (size_t i = 0; error == 0 && i < count; i++)
         error = counter_read(n, each[i].table, vip, each[i].noun, each[i].to);
+    if (error == 0 && ingress)
+        error = ingress_foreign_read(n, vip, &out->foreign);
     return error;
 }
 

@@ -13,8 +13,9 @@
 #include "ipclusterd/config.h"
 #include "ipclusterd/plan.h"
 
-/* Mark bits that we use between our own chains and clear again. */
-#define NFT_MARK_MASK 0x00070000u
+/* Bits of the packet mark that we use between our own chains and clear again,
+ * where the configuration names none. */
+#define NFT_MARK_DEFAULT 0x00070000u
 
 /* A VIP's place on this host, beside its configuration. */
 struct nft_place {
@@ -87,5 +88,9 @@ int nft_counters(struct nft *n, size_t vip, struct nft_counters *out);
 /* The same tables as text that `nft -f` loads (ipclusterd -n). */
 int nft_print(const struct config *c, const struct nft_place *place, const struct plan *plan,
               FILE *out);
+
+/* The nearest that iptables-restore, or ip6tables-restore, can say to them. */
+int nft_print_iptables(const struct config *c, const struct nft_place *place,
+                       const struct plan *plan, enum family family, FILE *out);
 
 #endif

@@ -265,7 +265,7 @@ int nft_batch_ask(struct nft_batch *b, struct nlmsghdr *request,
                   int (*take)(const struct nlmsghdr *answer, void *arg), void *arg)
 {
     char buffer[ANSWER_BYTES] __attribute__((aligned(8)));
-    int result;
+    int result, taken = 0;
 
     request->nlmsg_seq = ++b->seq;
     result = socket_send(b->socket, request, request->nlmsg_len);
@@ -281,8 +281,15 @@ int nft_batch_ask(struct nft_batch *b, struct nlmsghdr *request,
         for (; mnl_nlmsg_ok(answer, length); answer = mnl_nlmsg_next(answer, &length)) {
             if (answer->nlmsg_seq != request->nlmsg_seq)
                 continue; /* left over from before */
-            if (answer->nlmsg_type != NLMSG_ERROR)
-                return take(answer, arg);
+            if (answer->nlmsg_type == NLMSG_DONE)
+                return taken;
+            if (answer->nlmsg_type != NLMSG_ERROR) {
+                if (taken == 0)
+                    taken = take(answer, arg);
+                if ((answer->nlmsg_flags & NLM_F_MULTI) == 0)
+                    return taken;
+                continue;
+            }
             if (mnl_nlmsg_get_payload_len(answer) >= sizeof(struct nlmsgerr))
                 return ((const struct nlmsgerr *)mnl_nlmsg_get_payload(answer))->error;
         }

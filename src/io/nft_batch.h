@@ -55,7 +55,8 @@ int nft_batch_send(struct nft_batch *b);
 /* The ruleset's generation: one more after every commit of anybody's. 0 or -errno. */
 int nft_batch_generation(struct nft_batch *b, uint32_t *out);
 
-/* One request outside of a transaction; `take` gets its answer. 0 or -errno. */
+/* One request outside of a transaction; `take` gets its answer, or, of a dump, each of
+ * them. 0, or -errno: the first that the kernel or `take` says. */
 int nft_batch_ask(struct nft_batch *b, struct nlmsghdr *request,
                   int (*take)(const struct nlmsghdr *answer, void *arg), void *arg);
 

@@ -186,8 +186,9 @@ static size_t change_class(struct nft_batch *b, const struct nft_layout *l, size
     const struct vip_config *v = &l->vip[vip];
     size_t entries = nft_key_entries(v, by, l->buckets);
     char set[NFT_NAME_BYTES], chain[NFT_WAY_MAX][NFT_NAME_BYTES];
-    struct list gone = {.batch = b, .type = NFT_MSG_DELSETELEM, .set = set};
-    struct list come = {.batch = b, .type = NFT_MSG_NEWSETELEM, .set = set};
+    enum nft_table t = nft_early_table(v);
+    struct list gone = {.batch = b, .type = NFT_MSG_DELSETELEM, .table = t, .set = set};
+    struct list come = {.batch = b, .type = NFT_MSG_NEWSETELEM, .table = t, .set = set};
 
     nft_name(set, vip, nft_key_class_noun(by));
     for (enum nft_way way = NFT_WAY_OWN; way < NFT_WAY_MAX; way++)
@@ -210,6 +211,40 @@ static size_t change_class(struct nft_batch *b, const struct nft_layout *l, size
         element = list_open(&come, e.byte, e.length);
         put_goto(come.message, chain[new]);
         list_close(&come, element);
+    }
+    list_flush(&come);
+    return gone.count + come.count;
+}
+
+static bool is_present(const struct vip_config *v, const struct plan *p, size_t bucket)
+{
+    struct nft_entry e = nft_key_entry(v, NFT_KEY_CLIENT, bucket);
+
+    return nft_elem_way(v, p, NFT_KEY_CLIENT, &e) != NFT_WAY_NONE;
+}
+
+static size_t change_present(struct nft_batch *b, const struct nft_layout *l, size_t vip,
+                             const struct plan *was, const struct plan *is)
+{
+    const struct vip_config *v = &l->vip[vip];
+    enum nft_table t = nft_early_table(v);
+    char set[NFT_NAME_BYTES];
+    struct list gone = {.batch = b, .type = NFT_MSG_DELSETELEM, .table = t, .set = set};
+    struct list come = {.batch = b, .type = NFT_MSG_NEWSETELEM, .table = t, .set = set};
+
+    nft_name(set, vip, "present");
+    for (unsigned i = 0; was != NULL && i < l->buckets; i++) {
+        uint16_t key = nft_quick_key(i);
+
+        if (is_present(v, was, i) && !is_present(v, is, i))
+            list_close(&gone, list_open(&gone, &key, sizeof key));
+    }
+    list_flush(&gone);
+    for (unsigned i = 0; i < l->buckets; i++) {
+        uint16_t key = nft_quick_key(i);
+
+        if (is_present(v, is, i) && (was == NULL || !is_present(v, was, i)))
+            list_close(&come, list_open(&come, &key, sizeof key));
     }
     list_flush(&come);
     return gone.count + come.count;
@@ -256,6 +291,8 @@ size_t nft_elem_change(struct nft_batch *b, const struct nft_layout *l, const st
     size_t count = 0;
 
     for (size_t vip = 0; vip < l->vips; vip++) {
+        if (nft_has_present(&l->vip[vip]))
+            count += change_present(b, l, vip, was, is);
         for (enum nft_key by = 0; by < NFT_KEY_MAX; by++) {
             if (!nft_key_used(&l->vip[vip], by) || nft_key_home(&l->vip[vip], by) != by)
                 continue;
@@ -312,7 +349,8 @@ void nft_elem_lease_start(struct nft_batch *b, const struct nft_layout *l, uint6
 {
     for (size_t vip = 0; vip < l->vips; vip++)
         for (enum nft_table t = 0; t < NFT_TABLE_MAX; t++)
-            put_lease(b, l, vip, t, NFT_MSG_NEWSETELEM, left);
+            if (nft_lease_in(&l->vip[vip], t))
+                put_lease(b, l, vip, t, NFT_MSG_NEWSETELEM, left);
 }
 
 void nft_elem_lease_renew(struct nft_batch *b, const struct nft_layout *l, uint64_t left)
@@ -322,5 +360,6 @@ void nft_elem_lease_renew(struct nft_batch *b, const struct nft_layout *l, uint6
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         for (size_t vip = 0; vip < l->vips; vip++)
             for (enum nft_table t = 0; t < NFT_TABLE_MAX; t++)
-                put_lease(b, l, vip, t, steps[i], left);
+                if (nft_lease_in(&l->vip[vip], t))
+                    put_lease(b, l, vip, t, steps[i], left);
 }

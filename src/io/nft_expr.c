@@ -251,6 +251,14 @@ void nft_expr_counter(struct nft_rule *r, const char *name)
     nftnl_rule_add_expr(r->kernel, e);
 }
 
+void nft_expr_counter_here(struct nft_rule *r)
+{
+    struct nftnl_expr *e = expr_make(r, "counter");
+
+    if (e != NULL)
+        nftnl_rule_add_expr(r->kernel, e);
+}
+
 void nft_expr_ct_state(struct nft_rule *r)
 {
     struct nftnl_expr *e = expr_make(r, "ct");

@@ -35,6 +35,7 @@ void nft_expr_immediate(struct nft_rule *r, const void *data, size_t length);
 void nft_expr_verdict(struct nft_rule *r, int verdict, const char *chain);
 void nft_expr_reject(struct nft_rule *r, uint32_t type, uint8_t code);
 void nft_expr_counter(struct nft_rule *r, const char *name);
+void nft_expr_counter_here(struct nft_rule *r);
 void nft_expr_ct_state(struct nft_rule *r);
 void nft_expr_forward(struct nft_rule *r);
 

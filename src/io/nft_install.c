@@ -42,6 +42,11 @@ enum {
     TYPEOF_META_KEY = 0,
     TYPEOF_PAYLOAD_PROTOCOL = 0,
     TYPEOF_PAYLOAD_FIELD = 1,
+    TYPEOF_PAYLOAD_BASE = 2,
+    TYPEOF_PAYLOAD_OFFSET = 3,
+    TYPEOF_PAYLOAD_LENGTH = 4,
+    PROTOCOL_UNKNOWN = 0,
+    BASE_NETWORK = 2,
     PROTOCOL_ETHER = 17,
     FIELD_ETHER_SADDR = 2,
     USER_DATA_BYTES = 256,
@@ -137,9 +142,27 @@ static void put_typeof(struct nftnl_udata_buf *u, enum nft_set_kind kind)
     nftnl_udata_nest_end(u, outer);
 }
 
-static void set_user_data(struct nft_sink *s, struct nftnl_set *set, uint32_t order, bool map,
-                          enum nft_set_kind kind)
+/* "typeof @nh,112,16": bits of the IP header that have no name. */
+static void put_typeof_quick(struct nftnl_udata_buf *u, const struct vip_config *v)
 {
+    struct nftnl_udata *outer, *inner;
+
+    outer = nftnl_udata_nest_start(u, NFTNL_UDATA_SET_KEY_TYPEOF);
+    nftnl_udata_put_u32(u, NFTNL_UDATA_SET_TYPEOF_EXPR, EXPR_PAYLOAD);
+    inner = nftnl_udata_nest_start(u, NFTNL_UDATA_SET_TYPEOF_DATA);
+    nftnl_udata_put_u32(u, TYPEOF_PAYLOAD_PROTOCOL, PROTOCOL_UNKNOWN);
+    nftnl_udata_put_u32(u, TYPEOF_PAYLOAD_FIELD, 0);
+    nftnl_udata_put_u32(u, TYPEOF_PAYLOAD_BASE, BASE_NETWORK);
+    nftnl_udata_put_u32(u, TYPEOF_PAYLOAD_OFFSET, nft_quick_offset(v) * 8);
+    nftnl_udata_put_u32(u, TYPEOF_PAYLOAD_LENGTH, NFT_QUICK_BYTES * 8);
+    nftnl_udata_nest_end(u, inner);
+    nftnl_udata_nest_end(u, outer);
+}
+
+static void set_user_data(struct nft_sink *s, struct nftnl_set *set, uint32_t order, bool map,
+                          const struct nft_set_spec *spec)
+{
+    enum nft_set_kind kind = spec->kind;
     struct nftnl_udata_buf *u = nftnl_udata_buf_alloc(USER_DATA_BYTES);
 
     if (u == NULL) {
@@ -152,6 +175,8 @@ static void set_user_data(struct nft_sink *s, struct nftnl_set *set, uint32_t or
                             kind == NFT_SET_FORWARD ? ORDER_NETWORK : 0);
     if (order == ORDER_HOST)
         put_typeof(u, kind);
+    if (kind == NFT_SET_PRESENT)
+        put_typeof_quick(u, &s->layout->vip[spec->vip]);
     nftnl_set_set_data(set, NFTNL_SET_USERDATA, nftnl_udata_buf_data(u), nftnl_udata_buf_len(u));
     nftnl_udata_buf_free(u);
 }
@@ -182,6 +207,10 @@ static void set_describe(struct nft_sink *s, struct nftnl_set *set, const struct
         length = 1;
     } else if (spec->kind == NFT_SET_LEASE) {
         flags |= NFT_SET_TIMEOUT;
+    } else if (spec->kind == NFT_SET_PRESENT) {
+        type = TYPE_INTEGER;
+        length = NFT_QUICK_BYTES;
+        nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, s->layout->buckets);
     } else {
         type = form == NFT_FORM_ADDRESS ? type : form_type[form];
         length = nft_key_entry(v, spec->key, 0).length;
@@ -195,7 +224,7 @@ static void set_describe(struct nft_sink *s, struct nftnl_set *set, const struct
     nftnl_set_set_u32(set, NFTNL_SET_FLAGS, flags);
     nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, type);
     nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, length);
-    set_user_data(s, set, order, map, spec->kind);
+    set_user_data(s, set, order, map, spec);
 }
 
 static void install_set(struct nft_sink *s, const struct nft_set_spec *spec)

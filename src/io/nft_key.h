@@ -66,6 +66,24 @@ struct nft_entry {
 size_t nft_key_entries(const struct vip_config *vip, enum nft_key key, uint16_t buckets);
 struct nft_entry nft_key_entry(const struct vip_config *vip, enum nft_key key, size_t i);
 
+/*
+ * A client's bucket once more, for a set that only tells which ones have a class:
+ * the 16 bits of the address, or of the network's number, that it is the low part of.
+ * Keys so short get a bitmap from the kernel, which costs a third of a lookup by hash;
+ * but a bitmap has no values, so it is no map. For `select` "mask" only.
+ */
+enum { NFT_QUICK_BYTES = 2 };
+
+_Static_assert(BUCKETS_MAX <= 1 << 16, "a bucket fits a quick key");
+
+static inline uint16_t nft_quick_key(unsigned bucket)
+{
+    return htons((uint16_t)bucket);
+}
+
+/* Where they are in the IP header, in bytes. */
+unsigned nft_quick_offset(const struct vip_config *vip);
+
 /* The number of the element with this key; `none`: there is none. */
 size_t nft_key_find(const struct vip_config *vip, enum nft_key key, uint16_t buckets,
                     const uint8_t *byte, size_t length, size_t none);

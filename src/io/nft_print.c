@@ -101,6 +101,24 @@ static void print_elements(struct nft_sink *s, const struct nft_set_spec *spec)
     elements_end(&e);
 }
 
+static void print_present(struct nft_sink *s, const struct nft_set_spec *spec)
+{
+    struct print *p = print_of(s);
+    const struct vip_config *v = &s->layout->vip[spec->vip];
+    struct elements e = {.out = p->out};
+
+    fprintf(p->out, "\t\tsize %u\n", s->layout->buckets);
+    for (unsigned i = 0; i < s->layout->buckets; i++) {
+        struct nft_entry entry = nft_key_entry(v, NFT_KEY_CLIENT, i);
+
+        if (nft_elem_way(v, p->plan, NFT_KEY_CLIENT, &entry) == NFT_WAY_NONE)
+            continue;
+        element_begin(&e);
+        fprintf(p->out, "%u", i);
+    }
+    elements_end(&e);
+}
+
 static void print_types(struct nft_sink *s, const struct nft_set_spec *spec)
 {
     struct elements e = {.out = print_of(s)->out};
@@ -136,6 +154,11 @@ static void print_set(struct nft_sink *s, const struct nft_set_spec *spec)
         break;
     case NFT_SET_LEASE:
         fprintf(p->out, "\tset %s {\n\t\ttype %s\n\t\tflags timeout\n", spec->name, address);
+        break;
+    case NFT_SET_PRESENT:
+        fprintf(p->out, "\tset %s {\n\t\ttypeof @nh,%u,%d\n", spec->name, nft_quick_offset(v) * 8,
+                NFT_QUICK_BYTES * 8);
+        print_present(s, spec);
         break;
     case NFT_SET_CLASS:
     case NFT_SET_FORWARD:

@@ -1,11 +1,8 @@
 /*
  * Reading back serves a daemon that starts over the tables of the run before. Only
  * tables that this very program would make are of use to it, for of others nobody
- * knows what they do: so chains, sets and rules are compared with those that
- * nft_tables_tell() tells. A chain and a set count by their names, a rule by its place
- * in its chain and the kinds of its expressions; values differ in how the kernel
- * returns them. Each becomes a number, and the sums have to be equal, since the kernel
- * lists in an order of its own.
+ * knows what they do: so chains, sets and rules are counted (nft_census.c) as those
+ * that nft_tables_tell() tells.
  *
  * Then the elements, which are read to the last byte. One that is not ours is the end
  * of it.
@@ -17,7 +14,6 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/common.h>
-#include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -27,128 +23,23 @@
 
 #include "netlink.h"
 #include "nft_batch.h"
+#include "nft_census.h"
 #include "nft_elem.h"
 
 /* The kernel tells what is left rounded up to a tick of its clock. */
 #define TICK (10 * USEC_PER_MS)
 
-/* What there is, but for the order of telling. */
-struct census {
-    uint64_t sum;
-    char chain[NFT_NAME_BYTES]; /* of the last rule */
-    unsigned place;             /* of the next rule in it */
-};
-
-struct expected {
-    struct nft_sink sink; /* first */
-    struct census census;
-};
-
 struct reader {
     struct netlink netlink;
     const struct nft_layout *layout;
-    enum nft_table table;         /* that is being read */
-    size_t vip;                   /* whose elements are, */
-    enum nft_key key;             /* of which map */
-    struct census census, before; /* now, and before this dump */
+    enum nft_table table;             /* that is being read */
+    size_t vip;                       /* whose elements are, */
+    enum nft_key key;                 /* of which map */
+    struct nft_census census, before; /* now, and before this dump */
     struct plan *plan;
     size_t count;  /* elements of this set */
     uint64_t left; /* ms; the least of all leases */
 };
-
-/* ---- the census --------------------------------------------------------------- */
-
-static uint64_t mix(uint64_t sum, const void *data, size_t length)
-{
-    const uint8_t *byte = data;
-
-    for (size_t i = 0; i < length; i++)
-        sum = (sum ^ byte[i]) * 0x100000001b3u;
-    return sum;
-}
-
-static uint64_t mix_text(uint64_t sum, const char *text)
-{
-    return mix(sum, text, strlen(text) + 1);
-}
-
-static void census_add(struct census *c, uint64_t number)
-{
-    number ^= number >> 33;
-    number *= 0xff51afd7ed558ccdu;
-    c->sum += number ^ number >> 33;
-}
-
-static void census_name(struct census *c, char kind, enum nft_table t, const char *name)
-{
-    uint64_t sum = mix(0xcbf29ce484222325u, &kind, 1);
-
-    census_add(c, mix_text(mix(sum, &t, sizeof t), name));
-}
-
-/* The rules of a chain come one after the other. */
-static void census_rule(struct census *c, enum nft_table t, const char *chain,
-                        const struct nftnl_rule *rule)
-{
-    struct nftnl_expr_iter *each = nftnl_expr_iter_create(rule);
-    uint64_t sum = mix_text(mix(0xcbf29ce484222325u, &t, sizeof t), chain);
-    struct nftnl_expr *e;
-
-    if (strncmp(c->chain, chain, sizeof c->chain) != 0) {
-        strncpy(c->chain, chain, sizeof c->chain - 1);
-        c->place = 0;
-    }
-    c->place++;
-    sum = mix(sum, &c->place, sizeof c->place);
-    while (each != NULL && (e = nftnl_expr_iter_next(each)) != NULL)
-        sum = mix_text(sum, nftnl_expr_get_str(e, NFTNL_EXPR_NAME));
-    if (each != NULL)
-        nftnl_expr_iter_destroy(each);
-    census_add(c, sum);
-}
-
-/* ---- what it should be --------------------------------------------------------- */
-
-static void expected_table(struct nft_sink *s, enum nft_table t)
-{
-    (void)s;
-    (void)t;
-}
-
-static void expected_counter(struct nft_sink *s, const char *name)
-{
-    (void)s;
-    (void)name;
-}
-
-static void expected_set(struct nft_sink *s, const struct nft_set_spec *spec)
-{
-    census_name(&((struct expected *)s)->census, 's', s->now_table, spec->name);
-}
-
-static void expected_chain(struct nft_sink *s, const char *name, const struct nft_hook *hook)
-{
-    (void)hook;
-    census_name(&((struct expected *)s)->census, 'c', s->now_table, name);
-}
-
-static void expected_rule(struct nft_sink *s, const struct nft_rule *r)
-{
-    census_rule(&((struct expected *)s)->census, s->now_table, s->now_chain, r->kernel);
-}
-
-static int expected_count(const struct nft_layout *l, uint64_t *out)
-{
-    struct expected e = {.sink = {.table = expected_table,
-                                  .counter = expected_counter,
-                                  .set = expected_set,
-                                  .chain = expected_chain,
-                                  .rule = expected_rule}};
-
-    nft_tables_tell(l, &e.sink);
-    *out = e.census.sum;
-    return e.sink.error;
-}
 
 /* ---- what there is --------------------------------------------------------------- */
 
@@ -164,7 +55,7 @@ static int name_take(struct reader *r, const struct nlmsghdr *m, char kind, uint
                      uint16_t name)
 {
     if (strcmp(attribute_text(m, table), NFT_TABLE_NAME) == 0)
-        census_name(&r->census, kind, r->table, attribute_text(m, name));
+        nft_census_name(&r->census, kind, r->table, attribute_text(m, name));
     return 0;
 }
 
@@ -192,7 +83,7 @@ static int rule_take(void *arg, const struct nlmsghdr *m)
     if (nftnl_rule_nlmsg_parse(m, rule) < 0)
         error = -ENOENT; /* an expression that we do not know is not ours */
     else
-        census_rule(&r->census, r->table, attribute_text(m, NFTA_RULE_CHAIN), rule);
+        nft_census_rule(&r->census, r->table, attribute_text(m, NFTA_RULE_CHAIN), rule);
     nftnl_rule_free(rule);
     return error;
 }
@@ -225,7 +116,7 @@ static int dump(struct reader *r, uint16_t type, const char *set,
 static int shape_read(struct reader *r)
 {
     uint64_t wanted;
-    int error = expected_count(r->layout, &wanted);
+    int error = nft_census_expected(r->layout, &wanted);
 
     for (r->table = 0; error == 0 && r->table < NFT_TABLE_MAX; r->table++) {
         error = dump(r, NFT_MSG_GETCHAIN, NULL, chain_take);
@@ -392,6 +283,8 @@ static int leases_read(struct reader *r)
 
     for (r->table = 0; error == 0 && r->table < NFT_TABLE_MAX; r->table++)
         for (r->vip = 0; error == 0 && r->vip < r->layout->vips; r->vip++) {
+            if (!nft_lease_in(&r->layout->vip[r->vip], r->table))
+                continue;
             error = dump(r, NFT_MSG_GETSETELEM, nft_name(set, r->vip, "lease"), lease_take);
             if (error == 0 && r->count != 1)
                 error = -ETIME;
@@ -403,8 +296,44 @@ static int class_dump(struct reader *r, int (*take)(void *, const struct nlmsghd
 {
     char set[NFT_NAME_BYTES];
 
+    r->table = nft_early_table(&r->layout->vip[r->vip]);
     nft_name(set, r->vip, nft_key_class_noun(r->key));
     return dump(r, NFT_MSG_GETSETELEM, set, take);
+}
+
+/* The set of buckets that have a class at all has to be that of the plan, too. */
+static int present_check(struct reader *r, const struct nlattr *const *element)
+{
+    const struct nlattr *key = data_value(element[NFTA_SET_ELEM_KEY], NFTA_DATA_VALUE);
+    uint16_t quick;
+
+    if (key == NULL || mnl_attr_get_payload_len(key) != sizeof quick)
+        return -ENOENT;
+    memcpy(&quick, mnl_attr_get_payload(key), sizeof quick);
+    r->count++;
+    if (ntohs(quick) >= r->layout->buckets || r->plan->class_of[ntohs(quick)] == CLASS_FOREIGN)
+        return -ENOENT;
+    return 0;
+}
+
+static int present_take(void *arg, const struct nlmsghdr *m)
+{
+    return elements_take(arg, m, present_check);
+}
+
+static int present_read(struct reader *r)
+{
+    char set[NFT_NAME_BYTES];
+    size_t wanted = 0;
+    int error;
+
+    if (!nft_has_present(&r->layout->vip[r->vip]))
+        return 0;
+    for (size_t i = 0; i < r->layout->buckets; i++)
+        wanted += r->plan->class_of[i] != CLASS_FOREIGN;
+    r->table = nft_early_table(&r->layout->vip[r->vip]);
+    error = dump(r, NFT_MSG_GETSETELEM, nft_name(set, r->vip, "present"), present_take);
+    return error == 0 && r->count != wanted ? -ENOENT : error;
 }
 
 /* A VIP without resets has OWN as ADOPT: one with them knows better. */
@@ -434,7 +363,6 @@ static int classes_read(struct reader *r)
     const struct nft_layout *l = r->layout;
     int error;
 
-    r->table = NFT_TABLE_INET;
     r->vip = vip_that_tells(l);
     r->key = NFT_KEY_CLIENT;
     plan_init(r->plan, l->buckets);
@@ -448,6 +376,8 @@ static int classes_read(struct reader *r)
             if (error == 0 && !class_whole(r))
                 error = -ENOENT;
         }
+    for (r->vip = 0; error == 0 && r->vip < l->vips; r->vip++)
+        error = present_read(r);
     return error;
 }
 

@@ -397,6 +397,12 @@ void nft_rule_count(struct nft_rule *r, const char *counter)
     nft_expr_counter(r, counter);
 }
 
+void nft_rule_count_here(struct nft_rule *r)
+{
+    nft_rule_say(r, "counter");
+    nft_expr_counter_here(r);
+}
+
 void nft_rule_forward(struct nft_rule *r, const char *interface, unsigned ifindex)
 {
     uint32_t index = ifindex;
@@ -436,4 +442,10 @@ void nft_rule_goto(struct nft_rule *r, const char *chain)
 {
     nft_rule_say(r, "goto %s", chain);
     nft_expr_verdict(r, NFT_GOTO, chain);
+}
+
+void nft_rule_jump(struct nft_rule *r, const char *chain)
+{
+    nft_rule_say(r, "jump %s", chain);
+    nft_expr_verdict(r, NFT_JUMP, chain);
 }

@@ -64,6 +64,10 @@ void nft_rule_frame_source(struct nft_rule *r, const struct mac *mac);
 /* Bytes of the transport header, at most 16. */
 void nft_rule_transport(struct nft_rule *r, unsigned offset, const void *bytes, size_t count);
 
+/* The bucket, by its quick key, is not in a set of such. */
+void nft_rule_bucket_not_in(struct nft_rule *r, const struct vip_config *vip, uint16_t buckets,
+                            const char *set);
+
 /* Actions. */
 void nft_rule_bucket_vmap(struct nft_rule *r, const struct vip_config *vip, enum nft_key key,
                           uint16_t buckets, const char *map);
@@ -78,6 +82,8 @@ void nft_rule_arp_saddr_ether_set(struct nft_rule *r, const struct mac *mac);
 void nft_rule_nd_mac_set(struct nft_rule *r, unsigned offset, const struct mac *mac);
 void nft_rule_host(struct nft_rule *r);
 void nft_rule_count(struct nft_rule *r, const char *counter);
+/* A counter of the rule's own, without a name: at a third of the price. */
+void nft_rule_count_here(struct nft_rule *r);
 void nft_rule_forward(struct nft_rule *r, const char *interface, unsigned ifindex);
 void nft_rule_accept(struct nft_rule *r);
 void nft_rule_drop(struct nft_rule *r);
@@ -85,5 +91,6 @@ void nft_rule_drop(struct nft_rule *r);
 void nft_rule_reset(struct nft_rule *r);
 void nft_rule_reject(struct nft_rule *r, enum family family);
 void nft_rule_goto(struct nft_rule *r, const char *chain);
+void nft_rule_jump(struct nft_rule *r, const char *chain);
 
 #endif

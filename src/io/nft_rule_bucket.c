@@ -84,6 +84,19 @@ static void bucket_key(struct nft_rule *r, const struct vip_config *vip, enum nf
     nft_expr_bitwise(r, mask.byte, zero, mask.length);
 }
 
+void nft_rule_bucket_not_in(struct nft_rule *r, const struct vip_config *vip, uint16_t buckets,
+                            const char *set)
+{
+    unsigned offset = nft_quick_offset(vip);
+    struct nft_payload from = {NFT_PAYLOAD_NETWORK_HEADER, offset, NFT_QUICK_BYTES, false};
+    uint16_t mask = nft_quick_key(buckets - 1u);
+
+    nft_rule_say(r, "@nh,%u,%d & 0x%x != @%s", offset * 8, NFT_QUICK_BYTES * 8, buckets - 1u, set);
+    nft_expr_payload(r, from);
+    nft_expr_bitwise(r, &mask, zero, sizeof mask);
+    nft_expr_lookup(r, false, set);
+}
+
 enum { KEY_WORDS_BYTES = 128 };
 
 void nft_rule_bucket_vmap(struct nft_rule *r, const struct vip_config *vip, enum nft_key key,

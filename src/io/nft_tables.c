@@ -1,22 +1,10 @@
 /*
- * Table inet: which packets to a VIP come in.
+ * The tables: which packets to a VIP come in.
  *
- * Per VIP vN. The early chain runs before conntrack: it looks the packet's
- * bucket up, once, in the map vN_class, whose values are chains. A bucket that
- * is not in the map is another's: dropped, at next to no cost. The chains leave
- * the class in a few bits of the packet mark. The late chain runs after
- * conntrack, takes the bits away again, and judges by the flow's state. One map
- * and one lookup, for two would not be atomic while a bucket moves.
- *
- * The lease is a set of one element, the VIP itself, that times out: without
- * it OWN and ADOPT fall through to LINGER, which lets no new flow in, whatever
- * has become of the daemon.
- *
- * Services, if the VIP has any, are looked up first, by maps vN_class_port,
- * vN_class_protocol and vN_class_any, whose values are chains too: those of the
- * class that the service's own bucket has, or vN_client, where the client's bucket
- * is looked up. What is closed is refused by vN_refuse on the node that has its
- * bucket. So a packet's class still comes of one element.
+ * Per VIP vN. The early rules (nft_tables_early.c) look the packet's bucket up
+ * and leave its class in a few bits of the packet mark. The late chains
+ * (nft_tables_late.c) come after conntrack, take the bits away again, and judge by
+ * the flow's state.
  *
  * Dependencies (nft_rule_need) stand where nft puts them, so that its listing
  * of our rules is short and loads again.
@@ -35,9 +23,23 @@
 
 enum {
     PRIORITY_RAW = -300, /* before conntrack (-200) */
-    PRIORITY_MANGLE = -150,
-    PRIORITY_EARLY_CT = PRIORITY_MANGLE - 10, /* early_drop = false: after conntrack */
+    /* After conntrack, and before others mark packets (mangle, -150): many a rule sets
+     * the mark as a whole, and would take ours away before it is read. */
+    PRIORITY_LATE = -160,
+    PRIORITY_EARLY_CT = PRIORITY_LATE - 10, /* early_drop = false */
 };
+
+/* The two lowest bits of the mask tell the classes; the others stay 0. */
+static struct nft_marks marks_of(uint32_t mask)
+{
+    struct nft_marks m = {.mask = mask != 0 ? mask : NFT_MARK_DEFAULT};
+
+    m.own = m.mask & -m.mask;
+    m.adopt = (m.mask ^ m.own) & -(m.mask ^ m.own);
+    m.linger = m.own | m.adopt;
+    assert(m.adopt != 0);
+    return m;
+}
 
 void nft_layout_init(struct nft_layout *l, const struct config *c, const struct nft_place *place)
 {
@@ -45,6 +47,7 @@ void nft_layout_init(struct nft_layout *l, const struct config *c, const struct 
     memset(l, 0, sizeof *l);
     l->buckets = c->buckets;
     l->lease = c->lease;
+    l->mark = marks_of(c->mark);
     l->vips = c->vips;
     memcpy(l->vip, c->vip, c->vips * sizeof *c->vip);
     memcpy(l->place, place, c->vips * sizeof *place);
@@ -76,196 +79,6 @@ void nft_tables_chain(struct nft_sink *s, const char *name)
     s->chain(s, name, NULL);
 }
 
-/* A rule that consists of one phrase. */
-static void tell_goto(struct nft_sink *s, const char *chain)
-{
-    struct nft_rule r;
-
-    nft_tables_rule(s, &r);
-    nft_rule_goto(&r, chain);
-    nft_tables_end(s, &r);
-}
-
-/* ---- before conntrack ------------------------------------------------------- */
-
-/* OWN and ADOPT: the class, if the lease runs; else as LINGER. What a member that
- * has not heard of our claim still forwards has come to us by the shared MAC, too:
- * a second SYN does no harm, a second datagram would be answered again. */
-static void tell_claim(struct nft_sink *s, size_t vip, const char *noun, uint32_t mark)
-{
-    enum family family = s->layout->vip[vip].address.family;
-    char name[NFT_NAME_BYTES], lease[NFT_NAME_BYTES], linger[NFT_NAME_BYTES];
-    struct nft_rule r;
-
-    nft_tables_chain(s, nft_name(name, vip, noun));
-    nft_tables_rule(s, &r);
-    nft_rule_ether_daddr(&r, &s->layout->place[vip].own);
-    nft_rule_l4proto(&r, false, IPPROTO_TCP);
-    nft_rule_drop(&r);
-    nft_tables_end(s, &r);
-
-    nft_tables_rule(s, &r);
-    nft_rule_need(&r, NEED_NFPROTO, family);
-    nft_rule_daddr_in(&r, family, nft_name(lease, vip, "lease"));
-    nft_rule_mark_set(&r, NFT_MARK_MASK, mark);
-    nft_rule_accept(&r);
-    nft_tables_end(s, &r);
-    tell_goto(s, nft_name(linger, vip, "linger"));
-}
-
-/* LINGER: a frame to our own MAC was forwarded by the member that releases the
- * bucket to us; it is judged as if we had it already. */
-static void tell_linger(struct nft_sink *s, size_t vip)
-{
-    enum family family = s->layout->vip[vip].address.family;
-    char name[NFT_NAME_BYTES], lease[NFT_NAME_BYTES];
-    struct nft_rule r;
-
-    nft_tables_chain(s, nft_name(name, vip, "linger"));
-    nft_tables_rule(s, &r);
-    nft_rule_ether_daddr(&r, &s->layout->place[vip].own);
-    nft_rule_need(&r, NEED_ETHERTYPE, family);
-    nft_rule_daddr_in(&r, family, nft_name(lease, vip, "lease"));
-    nft_rule_mark_set(&r, NFT_MARK_MASK, NFT_MARK_ADOPT);
-    nft_rule_accept(&r);
-    nft_tables_end(s, &r);
-
-    nft_tables_rule(s, &r);
-    nft_rule_mark_set(&r, NFT_MARK_MASK, NFT_MARK_LINGER);
-    nft_rule_accept(&r);
-    nft_tables_end(s, &r);
-}
-
-/* To the class of a packet, by one key. What has ports is looked up by them or not
- * at all, so that each packet's bucket is looked up once. */
-static void tell_class(struct nft_sink *s, size_t vip, enum nft_key key)
-{
-    const struct vip_config *v = &s->layout->vip[vip];
-    enum nft_key home = nft_key_home(v, key);
-    char map[NFT_NAME_BYTES];
-    struct nft_rule r;
-
-    nft_tables_rule(s, &r);
-    if (key >= NFT_KEY_SERVICES && v->affinity == AFFINITY_FLOW)
-        nft_rule_l4proto_in(&r, key == NFT_KEY_CLIENT, NFT_SET_PORTS);
-    if (key == NFT_KEY_ANY)
-        nft_rule_l4proto(&r, false, nft_icmp_of(v->address.family));
-    if (nft_key_form(v, key) == NFT_FORM_ADDRESS || nft_key_form(v, key) == NFT_FORM_NUMBER)
-        nft_rule_need(&r, NEED_NFPROTO, v->address.family);
-    nft_rule_bucket_vmap(&r, v, key, s->layout->buckets,
-                         nft_name(map, vip, nft_key_class_noun(home)));
-    nft_tables_end(s, &r);
-}
-
-static void tell_foreign(struct nft_sink *s, size_t vip)
-{
-    char foreign[NFT_NAME_BYTES];
-    struct nft_rule r;
-
-    nft_tables_rule(s, &r);
-    nft_rule_count(&r, nft_name(foreign, vip, "foreign"));
-    nft_rule_drop(&r);
-    nft_tables_end(s, &r);
-}
-
-/* By where it comes from; what is not in the maps is another's. */
-static void tell_clients(struct nft_sink *s, size_t vip)
-{
-    for (enum nft_key key = NFT_KEY_CLIENT; key < NFT_KEY_MAX; key++)
-        if (nft_key_used(&s->layout->vip[vip], key))
-            tell_class(s, vip, key);
-    tell_foreign(s, vip);
-}
-
-/* Closed: the answer of a port where nobody listens. Without the lease another
- * may give it. */
-static void tell_refuse(struct nft_sink *s, size_t vip)
-{
-    enum family family = s->layout->vip[vip].address.family;
-    char name[NFT_NAME_BYTES], lease[NFT_NAME_BYTES], refused[NFT_NAME_BYTES];
-    struct nft_rule r;
-
-    nft_tables_chain(s, nft_name(name, vip, "refuse"));
-    nft_name(lease, vip, "lease");
-    nft_name(refused, vip, "refused");
-    for (int tcp = 1; tcp >= 0; tcp--) {
-        nft_tables_rule(s, &r);
-        nft_rule_need(&r, NEED_NFPROTO, family);
-        nft_rule_daddr_in(&r, family, lease);
-        if (tcp != 0)
-            nft_rule_l4proto(&r, true, IPPROTO_TCP);
-        nft_rule_count(&r, refused);
-        if (tcp != 0)
-            nft_rule_reset(&r);
-        else
-            nft_rule_reject(&r, family);
-        nft_tables_end(s, &r);
-    }
-    tell_foreign(s, vip);
-}
-
-/* What services' elements go to, beside the classes. */
-static void tell_services(struct nft_sink *s, size_t vip)
-{
-    char name[NFT_NAME_BYTES];
-
-    if (s->layout->vip[vip].services == 0)
-        return;
-    nft_tables_chain(s, nft_name(name, vip, "client"));
-    tell_clients(s, vip);
-    nft_tables_chain(s, nft_name(name, vip, "foreign"));
-    tell_foreign(s, vip);
-    tell_refuse(s, vip);
-}
-
-/* Tables that replace ours act before these do, and for a moment beside them: from the
- * commit, which empties the old maps to the packets, until the old chains are taken off
- * their hooks. What the new ones have judged by then must not be judged again. */
-static void tell_judged(struct nft_sink *s)
-{
-    struct nft_rule r;
-
-    nft_tables_rule(s, &r);
-    nft_rule_mark_any(&r, NFT_MARK_MASK);
-    nft_rule_accept(&r);
-    nft_tables_end(s, &r);
-}
-
-static void tell_early(struct nft_sink *s, size_t vip)
-{
-    const struct vip_config *v = &s->layout->vip[vip];
-    enum family family = v->address.family;
-    char name[NFT_NAME_BYTES], client[NFT_NAME_BYTES];
-    struct nft_rule r;
-
-    nft_tables_chain(s, nft_name(name, vip, "early"));
-    tell_judged(s);
-    if (family == FAMILY_IP6) {
-        /* Neighbour discovery is every node's own affair. */
-        nft_tables_rule(s, &r);
-        nft_rule_need(&r, NEED_NFPROTO, family);
-        nft_rule_icmp_type_in(&r, family, "icmpv6_nd");
-        nft_rule_accept(&r);
-        nft_tables_end(s, &r);
-    }
-    /* Errors come from routers, not clients: RELATED decides who keeps them. */
-    nft_tables_rule(s, &r);
-    nft_rule_need(&r, NEED_NFPROTO, family);
-    nft_rule_icmp_type_in(&r, family, family == FAMILY_IP4 ? "icmp_error" : "icmpv6_error");
-    nft_rule_mark_set(&r, NFT_MARK_MASK, NFT_MARK_LINGER);
-    nft_rule_accept(&r);
-    nft_tables_end(s, &r);
-
-    if (v->services == 0) {
-        tell_clients(s, vip);
-        return;
-    }
-    for (enum nft_key key = 0; key < NFT_KEY_SERVICES; key++)
-        if (nft_key_used(v, key))
-            tell_class(s, vip, key);
-    tell_goto(s, nft_name(client, vip, "client"));
-}
-
 /* ---- the hooks -------------------------------------------------------------- */
 
 /* From a base chain, a VIP's packets to its chain. The interface is named, so
@@ -292,14 +105,15 @@ static void tell_prerouting(struct nft_sink *s, const char *name, int priority)
     s->chain(s, name, &hook);
 }
 
-/* The early chain of the VIPs whose `early_drop` is this, if there are any. */
+/* The early chain of the VIPs that are not looked up at ingress and whose `early_drop` is
+ * this, if there are any. */
 static void tell_early_hook(struct nft_sink *s, const char *name, int priority, bool early_drop)
 {
     const struct nft_layout *l = s->layout;
     bool told = false;
 
     for (size_t i = 0; i < l->vips; i++) {
-        if (l->vip[i].early_drop != early_drop)
+        if (nft_early_table(&l->vip[i]) != NFT_TABLE_INET || l->vip[i].early_drop != early_drop)
             continue;
         if (!told)
             tell_prerouting(s, name, priority);
@@ -312,18 +126,29 @@ static void tell_hooks(struct nft_sink *s)
 {
     tell_early_hook(s, "early", PRIORITY_RAW, true);
     tell_early_hook(s, "early_ct", PRIORITY_EARLY_CT, false);
-    tell_prerouting(s, "late", PRIORITY_MANGLE);
+    tell_prerouting(s, "late", PRIORITY_LATE);
     for (size_t i = 0; i < s->layout->vips; i++)
         tell_dispatch(s, i, "late");
 }
 
-static void tell_counters(struct nft_sink *s, const char *const *nouns, size_t count)
+static void tell_counters(struct nft_sink *s)
 {
+    static const struct {
+        enum nft_table table;
+        const char *noun;
+        bool looked_up_here; /* only of VIPs that are */
+    } each[] = {
+        {NFT_TABLE_INET, "accepted", false},    {NFT_TABLE_INET, "foreign", true},
+        {NFT_TABLE_INET, "orphan", false},      {NFT_TABLE_INET, "refused", true},
+        {NFT_TABLE_NETDEV, "forwarded", false},
+    };
     char name[NFT_NAME_BYTES];
 
     for (size_t vip = 0; vip < s->layout->vips; vip++)
-        for (size_t i = 0; i < count; i++)
-            s->counter(s, nft_name(name, vip, nouns[i]));
+        for (size_t i = 0; i < sizeof each / sizeof *each; i++)
+            if (each[i].table == s->now_table &&
+                (!each[i].looked_up_here || nft_early_table(&s->layout->vip[vip]) == s->now_table))
+                s->counter(s, nft_name(name, vip, each[i].noun));
 }
 
 static void tell_maps(struct nft_sink *s, size_t vip, enum nft_set_kind kind)
@@ -344,21 +169,34 @@ static void tell_maps(struct nft_sink *s, size_t vip, enum nft_set_kind kind)
     }
 }
 
-static void tell_vip_sets(struct nft_sink *s, enum nft_set_kind kind)
+static void tell_vip_sets(struct nft_sink *s)
 {
     char name[NFT_NAME_BYTES];
 
     for (size_t vip = 0; vip < s->layout->vips; vip++) {
+        const struct vip_config *v = &s->layout->vip[vip];
         struct nft_set_spec lease = {.kind = NFT_SET_LEASE, .vip = vip};
+        struct nft_set_spec present = {.kind = NFT_SET_PRESENT, .vip = vip};
+        bool early = nft_early_table(v) == s->now_table;
 
-        lease.name = nft_name(name, vip, "lease");
-        s->set(s, &lease);
-        tell_maps(s, vip, kind);
-        if (kind == NFT_SET_FORWARD)
+        if (nft_lease_in(v, s->now_table)) {
+            lease.name = nft_name(name, vip, "lease");
+            s->set(s, &lease);
+        }
+        if (early && nft_has_present(v)) {
+            present.name = nft_name(name, vip, "present");
+            s->set(s, &present);
+        }
+        if (early)
+            tell_maps(s, vip, NFT_SET_CLASS);
+        if (s->now_table == NFT_TABLE_NETDEV) {
+            tell_maps(s, vip, NFT_SET_FORWARD);
             tell_maps(s, vip, NFT_SET_ROUTE);
+        }
     }
 }
 
+/* Those that a family's early chains look into, if it has any in this table. */
 static void tell_icmp_sets(struct nft_sink *s)
 {
     static const uint8_t error4[] = {ICMP_DEST_UNREACH, ICMP_TIME_EXCEEDED, ICMP_PARAMETERPROB};
@@ -366,14 +204,24 @@ static void tell_icmp_sets(struct nft_sink *s)
                                      ICMP6_PARAM_PROB};
     static const uint8_t nd[] = {ND_ROUTER_SOLICIT, ND_ROUTER_ADVERT, ND_NEIGHBOR_SOLICIT,
                                  ND_NEIGHBOR_ADVERT, ND_REDIRECT};
-    static const struct nft_set_spec sets[] = {
-        {NFT_SET_ICMP, "icmp_error", 0, error4, sizeof error4, 0},
-        {NFT_SET_ICMPV6, "icmpv6_error", 0, error6, sizeof error6, 0},
-        {NFT_SET_ICMPV6, "icmpv6_nd", 0, nd, sizeof nd, 0},
+    static const struct {
+        enum family family;
+        struct nft_set_spec set;
+    } each[] = {
+        {FAMILY_IP4, {NFT_SET_ICMP, "icmp_error", 0, error4, sizeof error4, 0}},
+        {FAMILY_IP6, {NFT_SET_ICMPV6, "icmpv6_error", 0, error6, sizeof error6, 0}},
+        {FAMILY_IP6, {NFT_SET_ICMPV6, "icmpv6_nd", 0, nd, sizeof nd, 0}},
     };
 
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
-        s->set(s, &sets[i]);
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        bool wanted = false;
+
+        for (size_t vip = 0; vip < s->layout->vips; vip++)
+            wanted |= s->layout->vip[vip].address.family == each[i].family &&
+                      nft_early_table(&s->layout->vip[vip]) == s->now_table;
+        if (wanted)
+            s->set(s, &each[i].set);
+    }
 }
 
 static void tell_ports_set(struct nft_sink *s)
@@ -388,32 +236,26 @@ static void tell_ports_set(struct nft_sink *s)
         s->set(s, &ports);
 }
 
-void nft_tables_tell(const struct nft_layout *l, struct nft_sink *s)
+static void tell_table(struct nft_sink *s, enum nft_table table)
 {
-    static const char *const counters[] = {"accepted", "foreign", "orphan", "refused"};
-    static const char *const counters_l2[] = {"forwarded"};
-
-    s->layout = l;
-    s->now_table = NFT_TABLE_INET;
-    s->table(s, NFT_TABLE_INET);
-    tell_counters(s, counters, sizeof counters / sizeof *counters);
+    s->now_table = table;
+    s->table(s, table);
+    tell_counters(s);
     tell_icmp_sets(s);
     tell_ports_set(s);
-    tell_vip_sets(s, NFT_SET_CLASS);
-    for (size_t vip = 0; vip < l->vips; vip++) {
-        tell_linger(s, vip);
-        tell_claim(s, vip, "own", NFT_MARK_OWN);
-        tell_claim(s, vip, "adopt", NFT_MARK_ADOPT);
-        tell_services(s, vip);
-        tell_early(s, vip);
-        nft_tables_tell_late(s, vip);
-    }
-    tell_hooks(s);
+    tell_vip_sets(s);
+    for (size_t vip = 0; vip < s->layout->vips; vip++)
+        if (nft_early_table(&s->layout->vip[vip]) == table)
+            nft_tables_tell_early(s, vip);
+}
 
-    s->now_table = NFT_TABLE_NETDEV;
-    s->table(s, NFT_TABLE_NETDEV);
-    tell_counters(s, counters_l2, sizeof counters_l2 / sizeof *counters_l2);
-    tell_ports_set(s);
-    tell_vip_sets(s, NFT_SET_FORWARD);
+void nft_tables_tell(const struct nft_layout *l, struct nft_sink *s)
+{
+    s->layout = l;
+    tell_table(s, NFT_TABLE_INET);
+    for (size_t vip = 0; vip < l->vips; vip++)
+        nft_tables_tell_late(s, vip);
+    tell_hooks(s);
+    tell_table(s, NFT_TABLE_NETDEV);
     nft_tables_tell_l2(l, s);
 }

@@ -1,6 +1,6 @@
 /*
  * Table netdev: frames and MAC addresses, one ingress and one egress chain per
- * interface.
+ * interface; the former begins with the early rules (nft_tables_early.c).
  *
  * The switch must not learn the shared MAC, so no frame may leave with it as
  * its source, and what it carries inside (ARP, neighbour discovery) must name
@@ -74,7 +74,7 @@ static const struct mac *shared_mac(const struct nft_layout *l, size_t vip)
 
 /* ---- ingress ---------------------------------------------------------------- */
 
-static void tell_host(struct nft_sink *s, size_t vip)
+void nft_tables_host(struct nft_sink *s, size_t vip)
 {
     struct nft_rule r;
 
@@ -165,7 +165,7 @@ static void tell_forward(struct nft_sink *s, size_t vip, enum forwarded what, en
     nft_tables_end(s, &r);
 }
 
-static void tell_forwards(struct nft_sink *s, size_t vip)
+void nft_tables_forwards(struct nft_sink *s, size_t vip)
 {
     for (enum forwarded what = 0; what < FORWARD_MAX; what++)
         if (what != FORWARD_PORTLESS || s->layout->vip[vip].affinity == AFFINITY_FLOW)
@@ -192,7 +192,7 @@ static void tell_services(struct nft_sink *s, size_t vip)
         tell_forward(s, vip, FORWARD_OTHER, key);
     }
     nft_tables_chain(s, nft_name(name, vip, "new"));
-    tell_forwards(s, vip);
+    nft_tables_forwards(s, vip);
     nft_tables_chain(s, nft_name(name, vip, "route"));
     for (enum nft_key key = 0; key < NFT_KEY_SERVICES; key++) {
         if (!nft_key_used(v, key))
@@ -224,16 +224,20 @@ static void tell_route(struct nft_sink *s, size_t vip)
     nft_tables_end(s, &r);
 }
 
+/* The early rules come first, and see to the rest for their VIPs. */
 static void tell_ingress(struct nft_sink *s, size_t first)
 {
     const struct nft_layout *l = s->layout;
 
     for (size_t i = first; i < l->vips; i++)
-        if (same_interface(l, i, first) && first_with(l, i, second_mac))
-            tell_host(s, i);
+        if (same_interface(l, i, first) && nft_early_table(&l->vip[i]) == NFT_TABLE_NETDEV)
+            nft_tables_lookup(s, i);
     for (size_t i = first; i < l->vips; i++)
-        if (same_interface(l, i, first))
-            (l->vip[i].services > 0 ? tell_route : tell_forwards)(s, i);
+        if (same_interface(l, i, first) && first_with(l, i, second_mac))
+            nft_tables_host(s, i);
+    for (size_t i = first; i < l->vips; i++)
+        if (same_interface(l, i, first) && nft_early_table(&l->vip[i]) == NFT_TABLE_INET)
+            (l->vip[i].services > 0 ? tell_route : nft_tables_forwards)(s, i);
 }
 
 /* ---- egress ----------------------------------------------------------------- */
@@ -365,6 +369,31 @@ static const char *chain_name(char out[NFT_NAME_BYTES], const char *way, const c
     return out;
 }
 
+static size_t first_of_interface(const struct nft_layout *l, size_t vip)
+{
+    size_t first = 0;
+
+    while (!same_interface(l, first, vip))
+        first++;
+    return first;
+}
+
+const char *nft_ingress_chain(const struct nft_layout *l, size_t vip, char out[NFT_NAME_BYTES])
+{
+    size_t first = first_of_interface(l, vip);
+
+    return chain_name(out, "in", l->vip[first].interface, first);
+}
+
+size_t nft_ingress_counter(const struct nft_layout *l, size_t vip)
+{
+    size_t before = 0;
+
+    for (size_t i = 0; i < vip; i++)
+        before += same_interface(l, i, vip) && nft_early_table(&l->vip[i]) == NFT_TABLE_NETDEV;
+    return before;
+}
+
 void nft_tables_tell_l2(const struct nft_layout *l, struct nft_sink *s)
 {
     for (size_t i = 0; i < l->vips; i++)
@@ -375,13 +404,10 @@ void nft_tables_tell_l2(const struct nft_layout *l, struct nft_sink *s)
         struct nft_hook in = {"ingress", NF_NETDEV_INGRESS, PRIORITY, interface};
         struct nft_hook out = {"egress", NF_NETDEV_EGRESS, PRIORITY, interface};
         char name[NFT_NAME_BYTES];
-        bool seen = false;
 
-        for (size_t j = 0; j < i; j++)
-            seen |= same_interface(l, i, j);
-        if (seen)
+        if (first_of_interface(l, i) != i)
             continue;
-        s->now_chain = chain_name(name, "in", interface, i);
+        s->now_chain = nft_ingress_chain(l, i, name);
         s->chain(s, name, &in);
         tell_ingress(s, i);
         s->now_chain = chain_name(name, "out", interface, i);

@@ -7,14 +7,12 @@
 
 #include "nft_tables.h"
 
-_Static_assert((NFT_MARK_LINGER & NFT_MARK_MASK) == NFT_MARK_LINGER, "marks stay within the mask");
-
 static void tell_unmark(struct nft_sink *s)
 {
     struct nft_rule r;
 
     nft_tables_rule(s, &r);
-    nft_rule_mark_set(&r, NFT_MARK_MASK, 0);
+    nft_rule_mark_set(&r, s->layout->mark.mask, 0);
     nft_tables_end(s, &r);
 }
 
@@ -98,10 +96,11 @@ static void tell_late_linger(struct nft_sink *s, size_t vip)
 
 void nft_tables_tell_late(struct nft_sink *s, size_t vip)
 {
-    static const struct {
+    const struct nft_marks *m = &s->layout->mark;
+    const struct {
         uint32_t mark;
         const char *noun;
-    } way[] = {{NFT_MARK_OWN, "t_own"}, {NFT_MARK_ADOPT, "t_adopt"}, {NFT_MARK_LINGER, "t_linger"}};
+    } way[] = {{m->own, "t_own"}, {m->adopt, "t_adopt"}, {m->linger, "t_linger"}};
     char name[NFT_NAME_BYTES], chain[NFT_NAME_BYTES];
     struct nft_rule r;
 
@@ -111,7 +110,7 @@ void nft_tables_tell_late(struct nft_sink *s, size_t vip)
     nft_tables_chain(s, nft_name(name, vip, "late"));
     for (size_t i = 0; i < sizeof way / sizeof *way; i++) {
         nft_tables_rule(s, &r);
-        nft_rule_mark_is(&r, NFT_MARK_MASK, way[i].mark);
+        nft_rule_mark_is(&r, m->mask, way[i].mark);
         nft_rule_goto(&r, nft_name(chain, vip, way[i].noun));
         nft_tables_end(s, &r);
     }

@@ -116,10 +116,10 @@ static int fuzz_reload(void *arg, char *why)
     return -EINVAL;
 }
 
-static int fuzz_rules(void *arg, struct evbuffer *out, char *why)
+static int fuzz_rules(void *arg, enum ctl_rules form, struct evbuffer *out, char *why)
 {
     server.asked++;
-    return canned_ops.rules(arg, out, why);
+    return canned_ops.rules(arg, form, out, why);
 }
 
 static const struct ctl_ops ops = {

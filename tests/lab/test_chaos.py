@@ -70,8 +70,8 @@ def test_a_node_that_does_not_yield_is_found_out(chaos):
     def stop(fault, begin):
         victim.signal(signal.SIGSTOP if begin else signal.SIGCONT)
         if begin:
-            for text in (f"delete element inet ipclusterd v0_lease {address}",
-                         f"add element inet ipclusterd v0_lease {address}"):
+            for text in (f"delete element netdev ipclusterd v0_lease {address}",
+                         f"add element netdev ipclusterd v0_lease {address}"):
                 victim.host.enter(["nft", text])
         return {"stopped": frozenset(fault.who if begin else ())}
 

@@ -51,8 +51,8 @@ def test_a_flushed_ruleset_is_put_back_within_a_second(three):
 
 @pytest.mark.parametrize("harm", [
     "delete table inet ipclusterd", "delete table netdev ipclusterd",
-    "flush map inet ipclusterd v0_class", "flush chain inet ipclusterd early",
-    "add rule inet ipclusterd early drop",
+    "flush map netdev ipclusterd v0_class", "flush chain inet ipclusterd late",
+    "flush chain netdev ipclusterd in_eth0", "add rule inet ipclusterd late drop",
 ])
 def test_harm_to_our_tables_is_undone(three, harm):
     node = three.nodes[1]

@@ -273,11 +273,12 @@ static int canned_restart(void *arg, char *why)
     return canned_answer(c, why);
 }
 
-static int canned_rules(void *arg, struct evbuffer *out, char *why)
+static int canned_rules(void *arg, enum ctl_rules form, struct evbuffer *out, char *why)
 {
+    static const char *const text[] = {"table inet ipclusterd {\n}\n", "*raw\n", "*raw6\n"};
     struct canned *c = arg;
 
-    evbuffer_add_printf(out, "table inet ipclusterd {\n}\n");
+    evbuffer_add_printf(out, "%s", text[form]);
     return canned_answer(c, why);
 }
 

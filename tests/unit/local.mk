@@ -363,15 +363,18 @@ nft_sources = \
 	src/io/netlink.c \
 	src/io/nft.c \
 	src/io/nft_batch.c \
+	src/io/nft_census.c \
 	src/io/nft_elem.c \
 	src/io/nft_expr.c \
 	src/io/nft_install.c \
+	src/io/nft_iptables.c \
 	src/io/nft_key.c \
 	src/io/nft_print.c \
 	src/io/nft_read.c \
 	src/io/nft_rule.c \
 	src/io/nft_rule_bucket.c \
 	src/io/nft_tables.c \
+	src/io/nft_tables_early.c \
 	src/io/nft_tables_l2.c \
 	src/io/nft_tables_late.c \
 	src/io/nft_watch.c \

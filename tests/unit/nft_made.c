@@ -176,6 +176,13 @@ static json_t *set_of(const char *family, size_t vip, const char *noun, const ch
     return elements;
 }
 
+const char *made_early_table(size_t vip)
+{
+    const struct vip_config *v = &config.vip[vip];
+
+    return v->early_drop && v->services == 0 && v->affinity != AFFINITY_FLOW ? "netdev" : "inet";
+}
+
 /* Mask and flow: the ports have a map of their own. */
 static bool by_port(size_t vip)
 {
@@ -211,7 +218,7 @@ static const char *wanted_chain(size_t vip, unsigned bucket, char out[32])
 
 static void check_classes(size_t vip, const char *noun)
 {
-    json_t *elements = set_of("inet", vip, noun, "map");
+    json_t *elements = set_of(made_early_table(vip), vip, noun, "map");
     size_t wanted = 0, i;
     const json_t *pair;
     char chain[32];
@@ -228,6 +235,25 @@ static void check_classes(size_t vip, const char *noun)
         assert_non_null(wanted_chain(vip, key_bucket(vip, json_array_get(pair, 0)), chain));
         assert_string_equal(target, chain);
     }
+    json_decref(elements);
+}
+
+/* The buckets that have a class, where they are looked at before the map. */
+static void check_present(size_t vip)
+{
+    json_t *elements;
+    size_t wanted = 0, i;
+    const json_t *key;
+    char chain[32];
+
+    if (strcmp(made_early_table(vip), "netdev") != 0 || config.vip[vip].select != SELECT_MASK)
+        return;
+    elements = set_of("netdev", vip, "present", "set");
+    for (unsigned b = 0; b < config.buckets; b++)
+        wanted += wanted_chain(vip, b, chain) != NULL;
+    assert_int_equal(json_array_size(elements), wanted);
+    json_array_foreach(elements, i, key)
+        assert_non_null(wanted_chain(vip, (unsigned)json_integer_value(key), chain));
     json_decref(elements);
 }
 
@@ -315,6 +341,7 @@ void made_check(void)
 {
     for (size_t vip = 0; vip < config.vips; vip++) {
         made_check_classes(vip);
+        check_present(vip);
         made_check_forwards(vip);
     }
 }
@@ -335,6 +362,15 @@ size_t made_leases_running(void)
     }
     json_decref(answer);
     return running;
+}
+
+size_t made_leases_wanted(void)
+{
+    size_t wanted = 0;
+
+    for (size_t i = 0; i < config.vips; i++)
+        wanted += strcmp(made_early_table(i), "netdev") == 0 ? 1 : 2;
+    return wanted;
 }
 
 int made_run(const struct CMUnitTest *tests, size_t count)

@@ -36,8 +36,11 @@ char *made_listing(const char *file);
 void made_check_classes(size_t vip);
 void made_check_forwards(size_t vip);
 void made_check(void);
-/* Lease elements in the kernel; two per VIP when all run. */
+/* Lease elements in the kernel, and how many there are when all run. */
 size_t made_leases_running(void);
+size_t made_leases_wanted(void);
+/* The family of the table that has a VIP's classes. */
+const char *made_early_table(size_t vip);
 
 int made_setup(void **state);
 int made_teardown(void **state);

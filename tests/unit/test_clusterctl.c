@@ -208,12 +208,23 @@ static void test_json(void **state)
     static const struct {
         const char *line, *member;
     } cases[] = {
-        {"-j status", "converged"}, {"members -j", "members"},      {"--json vips", "vips"},
-        {"-j buckets", "buckets"},  {"which 10.0.0.1 -j", "order"}, {"-j rules", "rules"},
-        {"-j genkey", "key"},       {"-j version", "daemon"},       {"-j drain", "ok"},
-        {"-j undrain web2", "ok"},  {"-j forget web3", "ok"},       {"-j reload", "ok"},
-        {"-j leave", "ok"},         {"-j events", "last"},          {"-j release web2", "ok"},
+        {"-j status", "converged"},
+        {"members -j", "members"},
+        {"--json vips", "vips"},
+        {"-j buckets", "buckets"},
+        {"which 10.0.0.1 -j", "order"},
+        {"-j rules", "rules"},
+        {"-j genkey", "key"},
+        {"-j version", "daemon"},
+        {"-j drain", "ok"},
+        {"-j undrain web2", "ok"},
+        {"-j forget web3", "ok"},
+        {"-j reload", "ok"},
+        {"-j leave", "ok"},
+        {"-j events", "last"},
+        {"-j release web2", "ok"},
         {"-j rekey", "ok"},
+        {"-j rules --iptables", "rules"},
     };
 
     (void)state;
@@ -233,6 +244,10 @@ static void test_rules_are_passed_on(void **state)
     (void)state;
     assert_int_equal(run("rules"), 0);
     assert_string_equal(output, "table inet ipclusterd {\n}\n");
+    assert_int_equal(run("rules --iptables"), 0);
+    assert_string_equal(output, "*raw\n");
+    assert_int_equal(run("rules --ip6tables"), 0);
+    assert_string_equal(output, "*raw6\n");
 }
 
 static void test_keys(void **state)
@@ -334,7 +349,8 @@ static void test_misused(void **state)
         "restart now",
         "doctor",
         "simulate",
-        "rules --iptables",
+        "rules --iptables --ip6tables",
+        "status --iptables",
         "which",
         "which 10.0.0.1 10.0.0.2",
         "forget",

@@ -46,6 +46,12 @@ static const struct fault_case {
     {NODE_WITH("stop_drain = 3;"),
      {"F:3: node.stop_drain: must be a duration in quotes with a unit (ms, s, m, h), as in "
       "\"0s\""}},
+    {NODE_WITH("mark = \"0x30000\";"), {"F:3: node.mark: must be a whole number"}},
+    {NODE_WITH("mark = 2;"), {"F:3: node.mark: out of range; 0x3..0x7ffffffe"}},
+    {NODE_WITH("mark = 0x40000;"),
+     {"F:3: node.mark: 0x40000 has one bit; two are needed, as in 0x30000"}},
+    {NODE_WITH("mark = 0x7fffffff;"), {"F:3: node.mark: out of range; 0x3..0x7ffffffe"}},
+    {NODE_WITH("mark = 0xffff0000;"), {"F:3: node.mark: out of range; 0x3..0x7ffffffe"}},
     {BEAT_WITH("realtime = 1;"), {"F:3: heartbeat.realtime: must be true or false"}},
     {BEAT_WITH("peers = ( 3 );"), {"F:3: heartbeat.peers[0]: must be a text in quotes"}},
     {CLUSTER "heartbeat = { interface = 1; };", {"F:2: heartbeat.interface: must be a text"}},

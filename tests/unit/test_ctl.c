@@ -249,6 +249,10 @@ static void test_rules(void **state)
     assert_int_equal(exchange("GET", "/v1/rules", ""), 200);
     assert_non_null(strstr(answer, "Content-Type: text/plain"));
     assert_non_null(strstr(answer, "\r\n\r\ntable inet ipclusterd {\n}\n"));
+    assert_int_equal(exchange("GET", "/v1/rules/iptables", ""), 200);
+    assert_non_null(strstr(answer, "\r\n\r\n*raw\n"));
+    assert_int_equal(exchange("GET", "/v1/rules/ip6tables", ""), 200);
+    assert_non_null(strstr(answer, "\r\n\r\n*raw6\n"));
     canned->result = -ENOBUFS;
     canned->why = "the kernel has no memory for it";
     assert_refused(exchange("GET", "/v1/rules", ""), 500, "no memory");

@@ -56,9 +56,10 @@ int daemon_restart(struct daemon *of, char *out)
     return -1;
 }
 
-int daemon_rules(struct daemon *of, struct evbuffer *out, char *text)
+int daemon_rules(struct daemon *of, enum ctl_rules form, struct evbuffer *out, char *text)
 {
     (void)of;
+    (void)form;
     (void)out;
     (void)text;
     return 0;

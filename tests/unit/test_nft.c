@@ -66,6 +66,39 @@ static void test_print(void **state)
     free(printed);
 }
 
+/* What is told of them to iptables: both of its kinds take it, and it has a rule for each bucket
+ * that is not another's. */
+static void test_iptables(void **state)
+{
+    static const char *const programs[] = {"iptables-nft", "iptables-legacy", "ip6tables-nft",
+                                           "ip6tables-legacy"};
+    char path[256];
+    FILE *out;
+    (void)state;
+
+    if (system("{ command -v iptables-nft-restore && command -v iptables-legacy-restore; } "
+               ">/dev/null") != 0)
+        skip();
+    made_open_all();
+    made_vip_add("192.0.2.120", VIP_SHARED, SELECT_MASK)->early_drop = false;
+    made_some_classes();
+    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+        enum family family = programs[i][2] == '6' ? FAMILY_IP6 : FAMILY_IP4;
+
+        snprintf(path, sizeof path, "%s/%s", directory, programs[i]);
+        out = fopen(path, "w");
+        assert_non_null(out);
+        assert_int_equal(nft_print_iptables(&config, place, &plan, family, out), 0);
+        fclose(out);
+        netlab_run("%s-restore --test %s", programs[i], path);
+        netlab_run("test $(grep -c -- ' -s .* -g ipclusterd-[et][0-9]*-own$' %s) = %u", path,
+                   family == FAMILY_IP4 ? 3 * 22 : 2 * 22);
+        netlab_run("test $(grep -c -- ' -s .* -g ipclusterd-[et][0-9]*-adopt$' %s) = %u", path,
+                   family == FAMILY_IP4 ? 3 * 10 + 32 : 2 * 10);
+        netlab_run("test $(grep -c 'is left out' %s) = %u", path, family == FAMILY_IP4 ? 5 : 6);
+    }
+}
+
 static void test_clear(void **state)
 {
     char *text;
@@ -167,7 +200,7 @@ static void test_refused_tables(void **state)
     plan_init(&none, 0);
     assert_int_equal(nft_reconfigure(nft, &wrong, place), 0);
     assert_int_equal(nft_apply(nft, &none), -ERANGE);
-    assert_non_null(strstr(nft_error(nft), "a rule (v2_early)"));
+    assert_non_null(strstr(nft_error(nft), "a rule (v3_early)"));
     after = made_listing("after");
     assert_string_equal(before, after);
     free(before);
@@ -188,7 +221,7 @@ static void test_refused_change(void **state)
     made_open_all();
     made_some_classes();
     assert_int_equal(nft_apply(nft, &plan), 0);
-    netlab_run("nft 'delete element inet ipclusterd v4_class { 0.0.0.0 }'");
+    netlab_run("nft 'delete element netdev ipclusterd v4_class { 0.0.0.0 }'");
     before = made_listing("before");
     made_classes(0, 40, CLASS_LINGER);
     assert_int_equal(nft_apply(nft, &plan), -ENOENT);
@@ -224,6 +257,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_install, made_setup, made_teardown),
         cmocka_unit_test_setup_teardown(test_listing_loads, made_setup, made_teardown),
         cmocka_unit_test_setup_teardown(test_print, made_setup, made_teardown),
+        cmocka_unit_test_setup_teardown(test_iptables, made_setup, made_teardown),
         cmocka_unit_test_setup_teardown(test_clear, made_setup, made_teardown),
         cmocka_unit_test_setup_teardown(test_replace, made_setup, made_teardown),
         cmocka_unit_test_setup_teardown(test_changes, made_setup, made_teardown),

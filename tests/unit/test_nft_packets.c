@@ -317,16 +317,19 @@ static void test_addresses(void **state)
     assert_false(lab_sniffed_from(sniffer, LAB_SHARED_MAC));
 }
 
-/* Our bits of the mark are gone after the late chain, others' are kept. */
+/* Our bits of the mark are gone after the late chain, others' are kept; and whoever
+ * marks packets after conntrack may take the mark as a whole. */
 static void test_mark(void **state)
 {
     int ends[2];
     (void)state;
 
     netlab_run("nft 'table inet t { counter good { }; counter bad { }; "
-               "chain a { type filter hook prerouting priority -310; meta mark set 0xff080001; }; "
-               "chain b { type filter hook prerouting priority -140; "
-               "meta mark 0xff080001 counter name good accept; counter name bad; }; }'");
+               "chain a { type filter hook prerouting priority -310; "
+               "meta mark set meta mark & 0x00070000 | 0xff080001; }; "
+               "chain b { type filter hook prerouting priority -155; "
+               "meta mark 0xff080001 counter name good accept; counter name bad; }; "
+               "chain c { type filter hook prerouting priority -150; meta mark set 0x1; }; }'");
     for (enum bucket_class class = CLASS_OWN; class < CLASS_MAX; class ++) {
         class_set(0, class == CLASS_RELEASE ? CLASS_ADOPT : CLASS_OWN);
         connect_both(0, ends);

@@ -137,7 +137,7 @@ static void test_the_lease_runs_on(void **state)
     assert_int_equal(inherit(), 0);
     assert_false(instant_before(end, until));
     assert_int_equal(nft_apply(nft, &found), 0);
-    assert_int_equal(made_leases_running(), 2 * config.vips);
+    assert_int_equal(made_leases_running(), made_leases_wanted());
     made_classes(41, 50, CLASS_LINGER); /* what was released */
     made_check();
     assert_true(leases_over_before(instant_add(end, LEASE / 5 * USEC_PER_MS)));
@@ -168,31 +168,35 @@ static void test_no_lease(void **state)
 static void test_foreign_hands(void **state)
 {
     static const char *const meddling[] = {
-        "nft insert rule inet ipclusterd v0_early accept",
-        "nft add rule inet ipclusterd v4_linger accept",
+        "nft insert rule netdev ipclusterd in_eth0 accept",
+        "nft add rule netdev ipclusterd v4_linger accept",
         "nft flush chain inet ipclusterd late",
         "nft add chain inet ipclusterd another",
         "nft delete chain inet ipclusterd early_ct",
         "nft add set inet ipclusterd another '{ type ipv4_addr; }'",
         "nft delete table netdev ipclusterd",
-        "nft delete element inet ipclusterd v0_class '{ 0.0.0.1 }'",
-        "nft delete element inet ipclusterd v2_class '{ 255 }'",
-        "nft add element inet ipclusterd v1_class '{ ::ee : goto v1_linger }'",
-        "nft add element inet ipclusterd v0_class '{ 0.0.1.1 : goto v0_own }'",
-        "nft add element inet ipclusterd v0_class '{ 10.0.0.200 : goto v0_own }'",
-        "nft add element inet ipclusterd v0_class '{ 0.0.0.200 : drop }'",
-        "nft add element inet ipclusterd v0_class '{ 0.0.0.200 : goto v1_own }'",
-        "nft add element inet ipclusterd v0_class '{ 0.0.0.200 : goto v0_t_own }'",
-        "nft add element inet ipclusterd v0_class '{ 0.0.0.200 : jump v0_own }'",
+        "nft delete element netdev ipclusterd v0_class '{ 0.0.0.1 }'",
+        "nft delete element netdev ipclusterd v2_class '{ 255 }'",
+        "nft add element netdev ipclusterd v1_class '{ ::ee : goto v1_linger }'",
+        "nft add element netdev ipclusterd v0_class '{ 0.0.1.1 : goto v0_own }'",
+        "nft add element netdev ipclusterd v0_class '{ 10.0.0.200 : goto v0_own }'",
+        "nft add element netdev ipclusterd v0_class '{ 0.0.0.200 : drop }'",
+        "nft add element netdev ipclusterd v0_class '{ 0.0.0.200 : goto v1_own }'",
+        "nft add element netdev ipclusterd v0_class '{ 0.0.0.200 : goto v0_icmp }'",
+        "nft add element netdev ipclusterd v0_class '{ 0.0.0.200 : jump v0_own }'",
+        "nft delete element netdev ipclusterd v0_present '{ 1 }'",
+        "nft add element netdev ipclusterd v0_present '{ 200 }'",
+        "nft 'delete element netdev ipclusterd v5_present { 1 }; "
+        "add element netdev ipclusterd v5_present { 200 }'",
         "nft delete element inet ipclusterd v13_class_port '{ tcp . 80 }'",
         "nft delete element inet ipclusterd v13_class_any '{ 192.0.2.107 }'",
         "nft 'delete element inet ipclusterd v13_class_port { tcp . 80 }; "
         "add element inet ipclusterd v13_class_port { tcp . 80 : goto v13_own }'",
-        "nft add element inet ipclusterd v0_lease '{ 192.0.2.99 timeout 1s }'",
-        "nft 'delete element inet ipclusterd v0_lease { 192.0.2.100 }; "
-        "add element inet ipclusterd v0_lease { 192.0.2.100 timeout 1h }'",
-        "nft 'delete element inet ipclusterd v0_lease { 192.0.2.100 }; "
-        "add element inet ipclusterd v0_lease { 192.0.2.100 }'",
+        "nft add element netdev ipclusterd v0_lease '{ 192.0.2.99 timeout 1s }'",
+        "nft 'delete element netdev ipclusterd v0_lease { 192.0.2.100 }; "
+        "add element netdev ipclusterd v0_lease { 192.0.2.100 timeout 1h }'",
+        "nft 'delete element netdev ipclusterd v0_lease { 192.0.2.100 }; "
+        "add element netdev ipclusterd v0_lease { 192.0.2.100 }'",
     };
     (void)state;
     made_open_all();
@@ -218,9 +222,9 @@ static void test_another_order(void **state)
     config.lease = 10 * USEC_PER_S;
     run_made();
     assert_int_equal(inherit(), 0);
-    netlab_run("set -- $(nft -a list chain inet ipclusterd v0_early | sed -n 's/.* handle //p'); "
-               "nft delete rule inet ipclusterd v0_early handle $2 && "
-               "nft add rule inet ipclusterd v0_early icmpv6 type @icmpv6_nd accept");
+    netlab_run("set -- $(nft -a list chain netdev ipclusterd v0_icmp | sed -n 's/.* handle //p'); "
+               "nft delete rule netdev ipclusterd v0_icmp handle $2 && "
+               "nft add rule netdev ipclusterd v0_icmp icmpv6 type @icmpv6_nd goto v0_host");
     assert_int_equal(inherit(), -ENOENT);
 }
 
@@ -234,6 +238,9 @@ static void test_another_configuration(void **state)
     config.vip[0].early_drop = false;
     assert_int_equal(inherit(), -ENOENT);
     config.vip[0].early_drop = true;
+    config.mark = 0x300;
+    assert_int_equal(inherit(), -ENOENT);
+    config.mark = 0;
     config.vips--;
     assert_int_equal(inherit(), -ENOENT);
     config.vips++;

@@ -45,13 +45,15 @@ def _element_parts(element):
     return element
 
 
-def _listed(host, what, name, family="inet"):
-    done = host.enter(["nft", "-j", "list", what, family, "ipclusterd", name], check=False)
-    if done.returncode != 0:
-        return None
-    for entry in json.loads(done.stdout)["nftables"]:
-        if what in entry:
-            return entry[what].get("elem", [])
+def _listed(host, what, name):
+    """The elements of a set or map of ours; with `early_drop = false` it is in table inet."""
+    for family in reversed(TABLES):
+        done = host.enter(["nft", "-j", "list", what, family, "ipclusterd", name], check=False)
+        if done.returncode != 0:
+            continue
+        for entry in json.loads(done.stdout)["nftables"]:
+            if what in entry:
+                return entry[what].get("elem", [])
     return None
 
 
