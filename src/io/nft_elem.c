@@ -291,7 +291,7 @@ size_t nft_elem_change(struct nft_batch *b, const struct nft_layout *l, const st
     size_t count = 0;
 
     for (size_t vip = 0; vip < l->vips; vip++) {
-        if (nft_has_present(&l->vip[vip]))
+        if (nft_has_present(&l->vip[vip], l->buckets))
             count += change_present(b, l, vip, was, is);
         for (enum nft_key by = 0; by < NFT_KEY_MAX; by++) {
             if (!nft_key_used(&l->vip[vip], by) || nft_key_home(&l->vip[vip], by) != by)

@@ -327,7 +327,7 @@ static int present_read(struct reader *r)
     size_t wanted = 0;
     int error;
 
-    if (!nft_has_present(&r->layout->vip[r->vip]))
+    if (!nft_has_present(&r->layout->vip[r->vip], r->layout->buckets))
         return 0;
     for (size_t i = 0; i < r->layout->buckets; i++)
         wanted += r->plan->class_of[i] != CLASS_FOREIGN;

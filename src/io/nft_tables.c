@@ -183,7 +183,7 @@ static void tell_vip_sets(struct nft_sink *s)
             lease.name = nft_name(name, vip, "lease");
             s->set(s, &lease);
         }
-        if (early && nft_has_present(v)) {
+        if (early && nft_has_present(v, s->layout->buckets)) {
             present.name = nft_name(name, vip, "present");
             s->set(s, &present);
         }

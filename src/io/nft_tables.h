@@ -39,8 +39,8 @@ const char *nft_name(char out[NFT_NAME_BYTES], size_t vip, const char *noun);
  * done there, where pieces of packets have not been put together; else in table
  * inet. Its maps of classes are in that table. */
 enum nft_table nft_early_table(const struct vip_config *v);
-/* Whether a VIP has a set PRESENT, in that table too. */
-bool nft_has_present(const struct vip_config *v);
+/* Whether a VIP has a set PRESENT, in that table too; for few buckets only. */
+bool nft_has_present(const struct vip_config *v, uint16_t buckets);
 /* Whether that table has the VIP's lease. */
 bool nft_lease_in(const struct vip_config *v, enum nft_table t);
 /* At ingress: the base chain, and which one of the counters there, from 0, has the

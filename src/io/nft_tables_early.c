@@ -34,6 +34,10 @@
 
 #include "nft_tables.h"
 
+/* The kernel keeps the elements of a bitmap in a list, too, and goes through it for each
+ * one that comes: of 4096 all take it 50 ms. */
+enum { PRESENT_MAX = 1024 };
+
 enum nft_table nft_early_table(const struct vip_config *v)
 {
     bool can = v->services == 0 && v->affinity != AFFINITY_FLOW;
@@ -41,9 +45,10 @@ enum nft_table nft_early_table(const struct vip_config *v)
     return v->early_drop && can ? NFT_TABLE_NETDEV : NFT_TABLE_INET;
 }
 
-bool nft_has_present(const struct vip_config *v)
+bool nft_has_present(const struct vip_config *v, uint16_t buckets)
 {
-    return nft_early_table(v) == NFT_TABLE_NETDEV && v->select == SELECT_MASK;
+    return nft_early_table(v) == NFT_TABLE_NETDEV && v->select == SELECT_MASK &&
+           buckets <= PRESENT_MAX;
 }
 
 bool nft_lease_in(const struct vip_config *v, enum nft_table t)
@@ -323,7 +328,7 @@ void nft_tables_lookup(struct nft_sink *s, size_t vip)
 {
     const struct vip_config *v = &s->layout->vip[vip];
     char icmp[NFT_NAME_BYTES], map[NFT_NAME_BYTES], present[NFT_NAME_BYTES];
-    bool quick = nft_has_present(v);
+    bool quick = nft_has_present(v, s->layout->buckets);
     struct nft_rule r;
 
     nft_tables_rule(s, &r);

@@ -25,10 +25,10 @@ TITLES = {
     OURS: "ipclusterd, `select = \"mask\"`",
     "ours-hash": "ipclusterd, `select = \"hash\"`",
     "ours-late": "ipclusterd, `early_drop = false`",
-    "ingress-mask": "netdev ingress, mask, alone",
-    "ingress-jhash": "netdev ingress, jhash, alone",
-    "raw-mask": "prerouting raw, mask, alone",
-    "raw-jhash": "prerouting raw, jhash, alone",
+    "ingress-mask": "as one would write it: netdev ingress, mask",
+    "ingress-jhash": "as one would write it: netdev ingress, jhash",
+    "raw-mask": "as one would write it: prerouting raw, mask",
+    "raw-jhash": "as one would write it: prerouting raw, jhash",
     CLUSTER: "`-m cluster` in mangle PREROUTING",
     "hubert": "Hubert: iptables INPUT, established first",
     "ipaddr2": "as IPaddr2: nft INPUT, jhash",
@@ -44,7 +44,7 @@ def buckets(family):
 
 
 def selection(family, kind, hook):
-    """Rules of nft with one lookup: the least that does the work at that hook."""
+    """Rules of nft with one lookup: what somebody would write who does not count."""
     ip, vip = ("ip", "ip6")[family == 6], VIPS[family][0]
     if kind == "mask":
         keyed = f"type ipv{family}_addr : verdict; elements = {{ {buckets(family)} }}"

@@ -100,7 +100,7 @@ def _commits(f):
              "of flows in connection tracking.", ""]
     rows = [[f"{name} buckets", *(f"{each[o]:.0f}" for o in ("apply", "renew", "install"))]
             for name, each in f["buckets"].items()]
-    rows += [[f"{int(name):,} flows", *(f"{each[o]:.0f}" for o in ("apply", "renew", "install"))]
+    rows += [[f"{int(name):,} flow{'s' if int(name) > 1 else ''}", *(f"{each[o]:.0f}" for o in ("apply", "renew", "install"))]
              for name, each in f["flows"].items()]
     lines += _table(["", "all classes", "lease", "all tables"], rows)
     if "flows" in f["absent"]:

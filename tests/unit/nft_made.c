@@ -246,7 +246,8 @@ static void check_present(size_t vip)
     const json_t *key;
     char chain[32];
 
-    if (strcmp(made_early_table(vip), "netdev") != 0 || config.vip[vip].select != SELECT_MASK)
+    if (strcmp(made_early_table(vip), "netdev") != 0 || config.vip[vip].select != SELECT_MASK ||
+        config.buckets > 1024)
         return;
     elements = set_of("netdev", vip, "present", "set");
     for (unsigned b = 0; b < config.buckets; b++)

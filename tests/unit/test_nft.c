@@ -180,6 +180,23 @@ static void test_large(void **state)
     assert_int_equal(nft_clear(nft), 0);
 }
 
+/* As many as have the set beside the map, and numbers of two bytes. */
+static void test_numbers_of_two_bytes(void **state)
+{
+    (void)state;
+    made_vip_add("192.0.2.100", VIP_SHARED, SELECT_MASK);
+    made_vip_add("2001:db8::64", VIP_SHARED, SELECT_MASK);
+    made_vip_add("192.0.2.101", VIP_SHARED, SELECT_MASK)->affinity = AFFINITY_NETWORK;
+    made_open(1024);
+    made_classes(200, 700, CLASS_OWN);
+    assert_int_equal(nft_apply(nft, &plan), 0);
+    made_check();
+    made_classes(200, 300, CLASS_FOREIGN);
+    made_classes(900, 1023, CLASS_ADOPT);
+    assert_int_equal(nft_apply(nft, &plan), 0);
+    made_check();
+}
+
 /* ---- failures ------------------------------------------------------------------ */
 
 /* Tables that the kernel refuses in the middle (a hash modulo 0) leave those
@@ -262,6 +279,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_replace, made_setup, made_teardown),
         cmocka_unit_test_setup_teardown(test_changes, made_setup, made_teardown),
         cmocka_unit_test_setup_teardown(test_large, made_setup, made_teardown),
+        cmocka_unit_test_setup_teardown(test_numbers_of_two_bytes, made_setup, made_teardown),
         cmocka_unit_test_setup_teardown(test_refused_tables, made_setup, made_teardown),
         cmocka_unit_test_setup_teardown(test_refused_change, made_setup, made_teardown),
         cmocka_unit_test_setup_teardown(test_unprivileged, made_setup, made_teardown),
