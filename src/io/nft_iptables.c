@@ -63,10 +63,13 @@ static void put_selection(const struct restore *r, size_t vip, const char *chain
 
     for (unsigned type = ND_ROUTER_SOLICIT; !ip4 && type <= ND_REDIRECT; type++)
         fprintf(r->out, "-A %s -p icmpv6 -m icmp6 --icmpv6-type %u -j ACCEPT\n", chain, type);
-    for (size_t i = 0; i < errors; i++)
+    for (size_t i = 0; i < errors; i++) {
+        unsigned type = ip4 ? error4[i] : error6[i];
+
         fprintf(r->out, "-A %s %s %u -g %s%zu-%s\n", chain,
-                ip4 ? "-p icmp -m icmp --icmp-type" : "-p icmpv6 -m icmp6 --icmpv6-type",
-                ip4 ? error4[i] : error6[i], prefix, vip, way_noun[NFT_WAY_LINGER]);
+                ip4 ? "-p icmp -m icmp --icmp-type" : "-p icmpv6 -m icmp6 --icmpv6-type", type,
+                prefix, vip, way_noun[NFT_WAY_LINGER]);
+    }
     nft_key_text(v, NFT_KEY_CLIENT, &mask, mask_text);
     for (unsigned i = 0; i < r->layout->buckets; i++) {
         struct nft_entry key = nft_key_entry(v, NFT_KEY_CLIENT, i);
