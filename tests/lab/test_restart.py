@@ -226,25 +226,14 @@ def own_binary(new_cluster):
     """A cluster whose first node runs a copy of the binary, which a test may replace."""
     cluster = new_cluster(2, start=False)
     node = cluster.nodes[0]
-    program = node.directory / "ipclusterd"
-    install(node.run.binary("ipclusterd"), program)
-    binary = node.run.binary
-    node.run = Copied(node.run, program)
+    good = node.binary("ipclusterd")
+    node.bindir = node.directory / "bin"
+    node.bindir.mkdir()
+    program = node.bindir / "ipclusterd"
+    install(good, program)
+    (node.bindir / "clusterctl").symlink_to(node.run.binary("clusterctl"))
     cluster.start()
-    yield cluster, node, program, binary("ipclusterd")
-
-
-class Copied:
-    """The run, but for the path of one program."""
-
-    def __init__(self, run, program):
-        self._run, self._program = run, program
-
-    def __getattr__(self, name):
-        return getattr(self._run, name)
-
-    def binary(self, name, bindir=None):
-        return self._program if name == "ipclusterd" else self._run.binary(name, bindir)
+    yield cluster, node, program, good
 
 
 def install(source, target):
