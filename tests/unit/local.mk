@@ -419,6 +419,15 @@ tests_unit_test_nft_packets_SOURCES = \
 	%D%/nft_lab.c
 tests_unit_test_nft_packets_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
+unit_tests += %D%/test_nft_replace
+tests_unit_test_nft_replace_SOURCES = \
+	%D%/test_nft_replace.c \
+	$(nft_sources) \
+	src/io/conf_value.c \
+	%D%/netlab.c \
+	%D%/nft_lab.c
+tests_unit_test_nft_replace_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
 unit_tests += %D%/test_nft_flow
 tests_unit_test_nft_flow_SOURCES = \
 	%D%/test_nft_flow.c \
