@@ -110,6 +110,7 @@ static void bucket_look(const struct node *n, const struct others *o, unsigned b
     const struct member *m = owner >= 0 && !mine ? &n->roster.member[owner] : NULL;
     bool other_claims = bitmap_test(&o->claim, b);
     v->mine = mine && n->joined;
+    v->agreed = n->agreed;
     v->granted = n->agreed && n->joined && !other_claims;
     v->yield = other_claims && yields(n, b);
     bool owner_will = m != NULL && member_alive(m) && bitmap_test(&m->claim, b);
