@@ -70,7 +70,7 @@ static void entry_alive(struct node *n, size_t index, const struct heartbeat_ent
     if (proof == AGE_NEVER || proof >= n->config.dead_after || e->incarnation <= m->fallen)
         return;
     bool was_alive = member_alive(m);
-    m->stranger = false;
+    m->stranger = m->guessed = false;
     if (member_facts(m, e->incarnation, e->flags, e->weight))
         n->view_dirty = true;
     m->evidence = instant_max(m->evidence, instant_add(n->now, -proof));
@@ -102,7 +102,8 @@ static void entry_take(struct node *n, const struct heartbeat_entry *e, struct a
         }
     }
     struct member *m = &n->roster.member[index];
-    if (m->guessed && e->incarnation >= m->incarnation) {
+    bool rises = e->standing == STANDING_ALIVE && !member_alive(m) && e->incarnation > m->fallen;
+    if (m->guessed && e->incarnation >= m->incarnation && !rises) {
         m->guessed = false;
         n->view_dirty = member_facts(m, e->incarnation, e->flags, e->weight) || n->view_dirty;
     }
