@@ -41,8 +41,10 @@ void node_relay(struct node *n, size_t index, size_t length, struct actions *out
     bool wanted = false;
     if (n->in.version < WIRE_VERSION_LAST)
         return; /* it would pass for one that knows better */
-    if (n->patience > 0)
-        return; /* who cannot keep up must not make more of it: all may be as late as we */
+    /* Who cannot keep up must not make more of it, for all may be as late as we; but one
+     * stall does not keep two apart whom only we connect. */
+    if (n->patience > n->config.dead_after / 2)
+        return;
     for (size_t i = 0; i < n->roster.count && !wanted; i++) {
         const struct member *to = &n->roster.member[i];
         if (to->deafs == 0 || i == index || to->self || !member_lives(to) ||
