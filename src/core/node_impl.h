@@ -64,7 +64,7 @@ struct node {
     instant urgent_at; /* the next other one, if urgent_left */
     unsigned urgent_left, budget;
     instant said_at;
-    size_t ack_cursor, entry_cursor;
+    size_t ack_cursor, entry_cursor, hold_cursor;
     struct {
         uint64_t salt;
         instant until;
