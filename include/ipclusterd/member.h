@@ -25,7 +25,7 @@ struct boot {
     instant since;     /* when it came, or last proved itself */
 };
 
-enum { BOOTS_MAX = 4 };
+enum { BOOTS_MAX = 5, BOOT_LAST = BOOTS_MAX - 1 };
 
 struct member {
     char name[NAME_BYTES_MAX + 1];
