@@ -37,7 +37,8 @@ void node_init(struct node *n, const struct node_config *config, uint64_t seed,
                uint32_t incarnation)
 {
     assert(config_sane(config));
-    memset(n, 0, sizeof *n);
+    memset(n, 0, offsetof(struct node, lists));
+    n->lists.buckets = 0;
     n->config = *config;
     node_keys_init(n);
     roster_init(&n->roster, config->cluster, config->name);

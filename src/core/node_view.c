@@ -244,7 +244,7 @@ static void view_form(struct node *n, struct actions *out)
     int16_t before[BUCKETS_MAX];
     bool first = n->view == 0;
     memcpy(before, n->assign.owner, sizeof before);
-    assign_compute(&n->assign, of, count, n->config.buckets);
+    assign_compute(&n->assign, &n->lists, of, count, n->config.buckets);
     for (unsigned b = 0; b < n->config.buckets; b++) {
         int16_t *owner = &n->assign.owner[b], *home = &n->assign.home[b];
         *owner = *owner < 0 ? ASSIGN_NOBODY : (int16_t)index[*owner];

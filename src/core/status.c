@@ -190,6 +190,7 @@ void node_status(const struct node *n, instant now, struct status *out)
 size_t node_standby(const struct node *n, unsigned bucket, int *order, size_t max)
 {
     struct assign *scratch = (struct assign *)&n->scratch;
+    struct assign_lists *lists = (struct assign_lists *)&n->lists;
     struct assign_member of[MEMBERS_MAX];
     size_t count = 0, found = 0;
     for (size_t i = 0; i < n->roster.count; i++)
@@ -198,7 +199,7 @@ size_t node_standby(const struct node *n, unsigned bucket, int *order, size_t ma
             of[count++] = (struct assign_member){m->hash, m->weight, n->serves[i]};
         }
     while (found < max && found < count) {
-        assign_compute(scratch, of, count, n->config.buckets);
+        assign_compute(scratch, lists, of, count, n->config.buckets);
         int owner = scratch->owner[bucket];
         if (owner < 0)
             break;

@@ -245,11 +245,12 @@ static void kernel_normal(const struct host *h, struct node *n)
 static void assign_normal(struct assign *a)
 {
     memset(a->share, 0, sizeof a->share);
-    memset(a->heap_at, 0, sizeof a->heap_at);
-    memset(a->heap_count, 0, sizeof a->heap_count);
-    memset(a->heap, 0, sizeof a->heap);
+    memset(a->below, 0, sizeof a->below);
     memset(a->queue, 0, sizeof a->queue);
     memset(a->asked, 0, sizeof a->asked);
+    memset(a->score, 0, sizeof a->score);
+    memset(a->kept, 0, sizeof a->kept);
+    memset(a->list, 0, sizeof a->list);
 }
 
 /* Only the kernel, the disk, the configuration and the number of the next start

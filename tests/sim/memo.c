@@ -5,7 +5,7 @@
  * one bit, or another key, is opened for itself. Only successes are kept.
  *
  * Likewise all hosts compute the tables of the same members (--wrap=assign_compute),
- * found by all that they are made of.
+ * found by all that they are made of, or else out of lists that they share.
  */
 #include <stdbool.h>
 #include <string.h>
@@ -74,10 +74,12 @@ static struct {
     int16_t home[BUCKETS_MAX], owner[BUCKETS_MAX];
 } table[TABLES_KEPT];
 
-void __real_assign_compute(struct assign *a, const struct assign_member *member, size_t members,
-                           unsigned buckets);
-void __wrap_assign_compute(struct assign *a, const struct assign_member *member, size_t members,
-                           unsigned buckets);
+static struct assign_lists lists;
+
+void __real_assign_compute(struct assign *a, struct assign_lists *own,
+                           const struct assign_member *member, size_t members, unsigned buckets);
+void __wrap_assign_compute(struct assign *a, struct assign_lists *own,
+                           const struct assign_member *member, size_t members, unsigned buckets);
 
 static bool members_equal(const struct assign_member *a, const struct assign_member *b,
                           size_t count)
@@ -88,9 +90,10 @@ static bool members_equal(const struct assign_member *a, const struct assign_mem
     return true;
 }
 
-void __wrap_assign_compute(struct assign *a, const struct assign_member *member, size_t members,
-                           unsigned buckets)
+void __wrap_assign_compute(struct assign *a, struct assign_lists *own,
+                           const struct assign_member *member, size_t members, unsigned buckets)
 {
+    (void)own;
     uint64_t hash = members * 4096 + buckets;
     for (size_t i = 0; i < members; i++)
         hash = (hash ^ member[i].hash ^ member[i].weight * 2u ^ member[i].serves) *
@@ -103,7 +106,7 @@ void __wrap_assign_compute(struct assign *a, const struct assign_member *member,
         memcpy(a->owner, table[k].owner, bytes);
         return;
     }
-    __real_assign_compute(a, member, members, buckets);
+    __real_assign_compute(a, &lists, member, members, buckets);
     table[k].members = members;
     table[k].buckets = buckets;
     memcpy(table[k].member, member, members * sizeof member[0]);
