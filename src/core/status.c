@@ -187,6 +187,24 @@ void node_status(const struct node *n, instant now, struct status *out)
     out->skew = n->skew;
 }
 
+void node_brief(const struct node *n, struct status_brief *out)
+{
+    out->state = n->state;
+    out->converged = n->converged;
+    out->view = n->view;
+    out->patience = n->patience;
+}
+
+void node_tables(const struct node *n, struct status_tables *out)
+{
+    size_t bytes = n->config.buckets * sizeof out->owner[0];
+    out->members = n->roster.count;
+    for (size_t i = 0; i < n->roster.count; i++)
+        out->name[i] = roster_counts(&n->roster, i) ? n->roster.member[i].name : NULL;
+    memcpy(out->owner, n->assign.owner, bytes);
+    memcpy(out->home, n->assign.home, bytes);
+}
+
 size_t node_standby(const struct node *n, unsigned bucket, int *order, size_t max)
 {
     struct assign *scratch = (struct assign *)&n->scratch;

@@ -272,36 +272,42 @@ void check_kernel_changed(struct world *w, unsigned i, bool lapsed)
         check_relapse(w, i);
 }
 
-static uint64_t name_of(const struct world *w, const struct status *s, int member)
+/* What stands for each member in a table's hash. */
+static void names_hash(const struct world *w, const struct status_tables *t, uint64_t hash[])
 {
-    if (member < 0)
-        return 0;
-    int i = world_host_named(w, s->member[member].name);
-    return i < 0 ? 1 : w->checks.name_hash[i];
+    for (size_t i = 0; i < t->members; i++) {
+        int host = t->name[i] == NULL ? -1 : world_host_named(w, t->name[i]);
+        hash[i] = t->name[i] == NULL ? 0 : host < 0 ? 1 : w->checks.name_hash[host];
+    }
 }
 
 void check_view(struct world *w, unsigned i)
 {
     struct checks *c = &w->checks;
-    struct status *s = w->status;
-    w->brain->status(w->host[i].node, world_clock(w, i), s);
-    uint64_t table = 0;
-    for (unsigned b = 0; b < w->scenario.buckets; b++)
-        table = rng_mix(table * 3 + name_of(w, s, s->bucket[b].owner) +
-                        7 * name_of(w, s, s->bucket[b].home));
+    struct status_tables *t = &w->tables;
+    struct status_brief s;
+    uint64_t table = 0, name[MEMBERS_MAX];
+    w->brain->brief(w->host[i].node, &s);
+    w->brain->tables(w->host[i].node, t);
+    names_hash(w, t, name);
+    for (unsigned b = 0; b < w->scenario.buckets; b++) {
+        uint64_t owner = t->owner[b] < 0 ? 0 : name[t->owner[b]];
+        uint64_t home = t->home[b] < 0 ? 0 : name[t->home[b]];
+        table = rng_mix(table * 3 + owner + 7 * home);
+    }
     trace_number(&w->trace, table);
-    size_t k = rng_mix(s->view) % TABLES_MAX;
+    size_t k = rng_mix(s.view) % TABLES_MAX;
     for (size_t tries = 0; tries < 64; tries++, k = (k + 1) % TABLES_MAX) {
         if (!c->table[k].used) {
             c->table[k].used = true;
-            c->table[k].view = s->view;
+            c->table[k].view = s.view;
             c->table[k].table = table;
             return;
         }
-        if (c->table[k].view != s->view)
+        if (c->table[k].view != s.view)
             continue;
         if (c->table[k].table != table)
-            check_fail(w, CHECK_S6, "node%02u has another table for view %016" PRIx64, i, s->view);
+            check_fail(w, CHECK_S6, "node%02u has another table for view %016" PRIx64, i, s.view);
         return;
     }
 }

@@ -32,29 +32,34 @@ void course_begin(struct world *w)
     world_later(w, 4 * s->dead_after + 1, &(struct happening){.kind = HAPPEN_PHASE});
 }
 
+/* The host that a table has; -1: nobody. */
+static int16_t host_at(const struct world *w, const struct status_tables *t, int member)
+{
+    const char *name = member < 0 ? NULL : t->name[member];
+    return (int16_t)(name == NULL ? -1 : world_host_named(w, name));
+}
+
 /* Reads host i's status; false if it does not agree with *view (0: not known). */
 static bool host_agrees(struct world *w, unsigned i, uint64_t *view, bool *first)
 {
-    struct status *s = w->status;
-    w->brain->status(w->host[i].node, world_clock(w, i), s);
+    struct status_tables *t = &w->tables;
+    struct status_brief s;
+    w->brain->brief(w->host[i].node, &s);
     bool drilled = w->course.phase == PHASE_DRILL && i == w->course.act.victim;
     /* Who was held up lately takes longer to call another dead: that goes by. */
-    if (!s->converged || (s->state != NODE_SERVING && !drilled) || s->patience > 0 ||
-        (!*first && s->view != *view)) {
+    if (!s.converged || (s.state != NODE_SERVING && !drilled) || s.patience > 0 ||
+        (!*first && s.view != *view)) {
         trace_line(&w->trace, w->now, (int)i, "does not agree: state %d, %s, view %016" PRIx64,
-                   (int)s->state, s->converged ? "converged" : "not converged", s->view);
+                   (int)s.state, s.converged ? "converged" : "not converged", s.view);
         return false;
     }
-    if (*first) {
-        for (unsigned b = 0; b < w->scenario.buckets; b++) {
-            int owner = s->bucket[b].owner, home = s->bucket[b].home;
-            w->course.owner_now[b] =
-                (int16_t)(owner < 0 ? -1 : world_host_named(w, s->member[owner].name));
-            w->course.home_now[b] =
-                (int16_t)(home < 0 ? -1 : world_host_named(w, s->member[home].name));
-        }
+    if (*first)
+        w->brain->tables(w->host[i].node, t);
+    for (unsigned b = 0; b < w->scenario.buckets && *first; b++) {
+        w->course.owner_now[b] = host_at(w, t, t->owner[b]);
+        w->course.home_now[b] = host_at(w, t, t->home[b]);
     }
-    *view = s->view;
+    *view = s.view;
     *first = false;
     return true;
 }

@@ -99,6 +99,7 @@ struct world {
     struct trace trace;
     struct actions actions;
     struct status *status;
+    struct status_tables tables;
     uint64_t events;
     bool quiet; /* violations are only counted */
     int until;  /* the run is over when this check fails; CHECK_KINDS: any; -1: it goes on */
