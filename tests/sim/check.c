@@ -175,6 +175,14 @@ static bool check_pair(const struct world *w, unsigned a, unsigned b, unsigned b
     return false;
 }
 
+/* Nothing binds two that are at work and do not hear each other: check_pair() has
+ * nothing to find as long as that is so. */
+static bool pair_settled(struct world *w, unsigned a, unsigned b)
+{
+    return !w->scenario.majority && w->host[a].state == HOST_RUNNING &&
+           w->host[b].state == HOST_RUNNING && net_apart(w, a, b);
+}
+
 static void check_doubtful(struct world *w, unsigned bucket, struct doubles *found,
                            struct doubles *early)
 {
@@ -183,16 +191,23 @@ static void check_doubtful(struct world *w, unsigned bucket, struct doubles *fou
     int first = hosts_first(&acceptors);
     if (first == HOST_NONE || hosts_next(&acceptors, first) == HOST_NONE) {
         bitmap_clear(&c->reported, bucket);
+        bitmap_set(&c->settled, bucket); /* with time there can only be fewer */
         return;
     }
     if (bitmap_test(&c->reported, bucket))
         return;
+    bool settled = true;
     for (int x = first; x >= 0; x = hosts_next(&acceptors, x))
-        for (int y = x; (y = hosts_next(&acceptors, y)) >= 0;)
+        for (int y = x; (y = hosts_next(&acceptors, y)) >= 0;) {
+            if (pair_settled(w, (unsigned)x, (unsigned)y))
+                continue;
+            settled = false;
             if (check_pair(w, (unsigned)x, (unsigned)y, bucket, found, early)) {
                 bitmap_set(&c->reported, bucket);
                 return;
             }
+        }
+    bitmap_assign(&c->settled, bucket, settled);
 }
 
 /* S3: nobody renews the lease of a daemon that does nothing. */
@@ -211,8 +226,13 @@ static void check_fenced(struct world *w, unsigned i)
 static void check_doubles(struct world *w)
 {
     struct doubles found = {0}, early = {0};
+    struct checks *c = &w->checks;
+    if (c->looked != c->moves + w->net.turns) {
+        c->looked = c->moves + w->net.turns;
+        c->settled = (struct bitmap){0};
+    }
     for (unsigned word = 0; word * 64 < w->scenario.buckets; word++)
-        for (uint64_t m = w->checks.doubtful.word[word]; m != 0; m &= m - 1)
+        for (uint64_t m = c->doubtful.word[word] & ~c->settled.word[word]; m != 0; m &= m - 1)
             check_doubtful(w, word * 64 + (unsigned)__builtin_ctzll(m), &found, &early);
     if (found.buckets > 0)
         check_fail(w, CHECK_S1,
