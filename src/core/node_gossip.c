@@ -111,7 +111,7 @@ static void entry_take(struct node *n, const struct heartbeat_entry *e, struct a
         m->accused = e->accused;
         m->tell = URGENT_TIMES;
     }
-    usec proof = proof_of(&n->in, m->id);
+    usec proof = proof_of(n->in, m->id);
     if (e->standing == STANDING_ALIVE)
         entry_alive(n, (size_t)index, e, proof, out);
     else if (e->incarnation >= m->incarnation)
@@ -134,7 +134,7 @@ static void acks_take(struct node *n, const struct heartbeat *h)
 
 void node_gossip(struct node *n, bool alive, struct actions *out)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     if (alive)
         acks_take(n, h);
     for (size_t i = 0; i < h->entries; i++) {

@@ -12,6 +12,7 @@
 
 #include "ipclusterd/assign.h"
 #include "ipclusterd/bitmap.h"
+#include "ipclusterd/letter.h"
 #include "ipclusterd/node.h"
 #include "ipclusterd/plan.h"
 #include "ipclusterd/roster.h"
@@ -70,7 +71,9 @@ struct node {
         instant until;
     } stale[STALE_KEPT]; /* boots that are not looked at, and until when */
     size_t stale_next;
-    struct heartbeat in, out;
+    struct letter letter;       /* room for the one that is being heard ... */
+    const struct heartbeat *in; /* ... and what it says; NULL: none */
+    struct heartbeat out;
     uint8_t plain[DATAGRAM_MAX], datagram[DATAGRAM_MAX], old_datagram[DATAGRAM_MAX];
     uint64_t relays; /* sealed so far */
     uint8_t relay[DATAGRAM_MAX];
@@ -230,9 +233,9 @@ void node_order(struct node *n, struct member *m, uint32_t order);
 /* node_relay.c */
 /* True if we ought to have heard it directly, and have not. */
 bool node_deaf_to(const struct node *n, const struct member *m);
-/* Passes the heartbeat in n->plain, `length` bytes of member `index`, on to those
- * who do not hear it, if that is ours to do. */
-void node_relay(struct node *n, size_t index, size_t length, struct actions *out);
+/* Passes the heartbeat of member `index` on to those who do not hear it, if that is ours
+ * to do. */
+void node_relay(struct node *n, size_t index, const struct letter *letter, struct actions *out);
 
 /* node_quorum.c */
 bool node_majority(const struct node *n);
@@ -279,9 +282,9 @@ void node_bars_watch(struct node *n);
 
 /* node_keys.c */
 void node_keys_init(struct node *n);
-/* Opens a datagram into n->plain with the key that it names. */
-enum reject node_keys_open(struct node *n, const uint8_t *data, size_t length,
-                           struct seal_stamp *stamp, size_t *plain_length);
+/* Opens a datagram with the key that it names; NULL: see *why. */
+const struct letter *node_keys_open(struct node *n, const uint8_t *data, size_t length,
+                                    enum reject *why);
 /* What a datagram of ours is sealed with. */
 const struct seal *node_keys_seal(const struct node *n);
 void node_keys_hear(struct node *n, size_t index, struct actions *out);

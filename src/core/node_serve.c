@@ -160,7 +160,7 @@ static void account(struct node *n, const struct others *o)
 void node_serve_word(struct node *n, size_t index)
 {
     const struct member *m = &n->roster.member[index];
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     if (m->said != h->flags) {
         n->serve_dirty = true;
         return;
