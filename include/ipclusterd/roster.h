@@ -12,7 +12,8 @@ struct roster {
     char cluster[NAME_BYTES_MAX + 1];
     size_t count;
     size_t self;              /* index of ourselves */
-    uint32_t id[MEMBERS_MAX]; /* of each, to search */
+    uint32_t id[MEMBERS_MAX];   /* of each, to search */
+    uint64_t head[MEMBERS_MAX]; /* the first bytes of each name, as a number, likewise */
     struct member member[MEMBERS_MAX];
 };
 
@@ -24,6 +25,9 @@ void roster_init(struct roster *r, const char *cluster, const char *self);
 /* Index of a member, or ROSTER_NONE. Strangers are found too. */
 int roster_find(const struct roster *r, const char *name);
 int roster_find_id(const struct roster *r, uint32_t id);
+
+/* The same, of a member that may well be at index `near` or right behind it. */
+int roster_find_id_near(const struct roster *r, uint32_t id, int near);
 
 /* Adds a stranger; its index, or ROSTER_NONE if the roster is full or the name
  * collides with another's id. Indexes behind it move up by one. */

@@ -178,8 +178,10 @@ static void join_watch(struct node *n, struct actions *out)
     if (kept_out) /* until it is silent for good, or answers */
         n->join_at = instant_add(n->now, 2 * n->config.dead_after);
     node_resume_watch(n, kept_out);
-    if (node_ticks(n) || !n->company)
+    /* Company leaves with time, but it comes only when it is heard, or falls. */
+    if (node_ticks(n) || (!n->company && (n->look || n->dead_heard)))
         n->company = in_company(n);
+    n->dead_heard = false;
     if (n->joined || n->resuming || kept_out || !n->link_up || n->in_flight || n->parting)
         return;
     if (!node_quorum_grants(n) || node_lease_span(n) <= n->config.interval / 2)
@@ -409,6 +411,7 @@ static void reload(struct node *n, const struct node_config *c, struct actions *
     node_keys_reload(n, c, out);
     if (heavier)
         node_facts(n);
+    n->dead_heard = true; /* or of late, by now */
 }
 
 static void dispatch(struct node *n, const struct event *e, struct actions *out)

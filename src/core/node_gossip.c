@@ -86,6 +86,15 @@ static usec proof_of(const struct heartbeat *h, uint32_t id)
     return AGE_NEVER;
 }
 
+/* An entry as most are: it says what we know. It may also be evidence, but that has
+ * been taken with the acknowledgements. */
+static bool entry_known(const struct member *m, const struct heartbeat_entry *e)
+{
+    return member_alive(m) && !m->guessed && e->standing == STANDING_ALIVE &&
+           e->incarnation == m->incarnation && (e->flags & HEARTBEAT_FACTS) == m->flags &&
+           e->weight == m->weight && e->order <= m->order && e->accused <= m->accused;
+}
+
 /* What a living member says of a third. */
 static void entry_take(struct node *n, const struct heartbeat_entry *e, struct actions *out)
 {
@@ -102,6 +111,8 @@ static void entry_take(struct node *n, const struct heartbeat_entry *e, struct a
         }
     }
     struct member *m = &n->roster.member[index];
+    if (entry_known(m, e))
+        return;
     if (m->guessed && e->incarnation >= m->incarnation) {
         m->guessed = false;
         n->view_dirty = member_facts(m, e->incarnation, e->flags, e->weight) || n->view_dirty;
@@ -121,8 +132,10 @@ static void entry_take(struct node *n, const struct heartbeat_entry *e, struct a
 /* Evidence: whom the sender has heard both ways. */
 static void acks_take(struct node *n, const struct heartbeat *h)
 {
+    int index = ROSTER_NONE;
     for (size_t i = 0; i < h->acks; i++) {
-        int index = roster_find_id(&n->roster, h->ack[i].member);
+        /* They come in the order of a roster, which is most likely like ours. */
+        index = roster_find_id_near(&n->roster, h->ack[i].member, index + 1);
         if (index == ROSTER_NONE || h->ack[i].proof == AGE_NEVER)
             continue;
         struct member *m = &n->roster.member[index];

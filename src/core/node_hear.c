@@ -84,6 +84,8 @@ static void word_take(struct node *n, size_t index, struct actions *out)
     m->heard = m->evidence = n->now;
     if (member_facts(m, h->incarnation, h->flags, h->weight))
         n->view_dirty = true;
+    if (!member_alive(m))
+        n->dead_heard = true;
     node_order(n, m, h->order);
     node_serve_word(n, index);
     n->met = n->met || member_alive(m);

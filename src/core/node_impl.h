@@ -104,6 +104,7 @@ struct node {
     bool leased;          /* the kernel has confirmed a lease since */
     bool met;             /* heard a member since the joining began */
     bool company;         /* one that we call dead is about, as of the last tick or later */
+    bool dead_heard;      /* one that we call dead was heard in this step */
     bool resuming, alone; /* node_inherit(): claims of the run before, not yet ours */
     instant listen_until, join_at;
     bool link_up, healthy, sick;

@@ -166,9 +166,8 @@ static void living_watch(struct node *n, struct actions *out, size_t index)
     struct member *m = &n->roster.member[index];
     instant quiet = instant_max(m->direct, m->since);
     bool silent = instant_diff(n->now, quiet) >= node_dead_after(n);
-    bool mute = heard_one_way(n, m) && are_we_mute(n);
     /* Without a majority nobody is pronounced dead: it may be we who are cut off. */
-    if (unproven(n, m) && !mute && n->quorate)
+    if (unproven(n, m) && n->quorate && !(heard_one_way(n, m) && are_we_mute(n)))
         node_fell(n, out, index, STANDING_DEAD, n->now);
     else if (silent && !m->suspect)
         node_note(n, out, NOTE_MEMBER_SUSPECT, m->name, instant_diff(n->now, quiet), 0);

@@ -13,6 +13,17 @@
 #include "ipclusterd/buf.h"
 #include "ipclusterd/seal.h"
 
+/* Names that differ here are in the order of these numbers. */
+static uint64_t name_head(const char *name)
+{
+    uint64_t head = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        head = head << 8 | (uint8_t)*name;
+        name += *name != '\0';
+    }
+    return head;
+}
+
 void roster_init(struct roster *r, const char *cluster, const char *self)
 {
     memset(r, 0, sizeof *r);
@@ -20,6 +31,7 @@ void roster_init(struct roster *r, const char *cluster, const char *self)
     member_init(&r->member[0], cluster, self);
     r->member[0].self = true;
     r->id[0] = r->member[0].id;
+    r->head[0] = name_head(self);
     r->count = 1;
 }
 
@@ -27,9 +39,12 @@ void roster_init(struct roster *r, const char *cluster, const char *self)
 static size_t lower_bound(const struct roster *r, const char *name)
 {
     size_t low = 0, high = r->count;
+    uint64_t head = name_head(name);
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (strcmp(r->member[middle].name, name) < 0)
+        bool below = r->head[middle] != head ? r->head[middle] < head
+                                             : strcmp(r->member[middle].name, name) < 0;
+        if (below)
             low = middle + 1;
         else
             high = middle;
@@ -52,6 +67,14 @@ int roster_find_id(const struct roster *r, uint32_t id)
     return ROSTER_NONE;
 }
 
+int roster_find_id_near(const struct roster *r, uint32_t id, int near)
+{
+    for (size_t i = (size_t)near; i < (size_t)near + 2 && i < r->count; i++)
+        if (r->id[i] == id)
+            return (int)i;
+    return roster_find_id(r, id);
+}
+
 int roster_add(struct roster *r, const char *name)
 {
     assert(roster_find(r, name) == ROSTER_NONE);
@@ -60,8 +83,10 @@ int roster_add(struct roster *r, const char *name)
     size_t at = lower_bound(r, name);
     memmove(&r->member[at + 1], &r->member[at], (r->count - at) * sizeof r->member[0]);
     memmove(&r->id[at + 1], &r->id[at], (r->count - at) * sizeof r->id[0]);
+    memmove(&r->head[at + 1], &r->head[at], (r->count - at) * sizeof r->head[0]);
     member_init(&r->member[at], r->cluster, name);
     r->id[at] = r->member[at].id;
+    r->head[at] = name_head(name);
     r->member[at].stranger = true;
     r->count++;
     if (r->self >= at)
@@ -75,6 +100,7 @@ void roster_remove(struct roster *r, size_t index)
     r->count--;
     memmove(&r->member[index], &r->member[index + 1], (r->count - index) * sizeof r->member[0]);
     memmove(&r->id[index], &r->id[index + 1], (r->count - index) * sizeof r->id[0]);
+    memmove(&r->head[index], &r->head[index + 1], (r->count - index) * sizeof r->head[0]);
     if (r->self > index)
         r->self--;
 }
