@@ -11,7 +11,7 @@
 struct roster {
     char cluster[NAME_BYTES_MAX + 1];
     size_t count;
-    size_t self;              /* index of ourselves */
+    size_t self;                /* index of ourselves */
     uint32_t id[MEMBERS_MAX];   /* of each, to search */
     uint64_t head[MEMBERS_MAX]; /* the first bytes of each name, as a number, likewise */
     struct member member[MEMBERS_MAX];
@@ -47,12 +47,25 @@ bool roster_counts(const struct roster *r, size_t index);
  */
 size_t roster_serving(const struct roster *r, bool holds, bool serves[MEMBERS_MAX]);
 
+/* How the last digest was come to: so far as the members are the same, in the same
+ * order, so is the next. All zero: none yet. */
+struct roster_chain {
+    struct roster_link {
+        uint64_t before, after; /* digests, without this member and with it */
+        uint64_t hash;          /* of its name */
+        uint32_t fallen;
+        uint16_t weight;
+        bool alive, serves, voters;
+    } link[MEMBERS_MAX];
+};
+
 /*
  * What the view is made of: names, weights, who lives, who serves. Equal digests
  * mean equal tables. `voters`: a number that stands for the voters' version; 0
  * without a quorum, else the digest also covers in which incarnation the dead
  * died, so that equal digests at two times mean that nobody rose in between.
  */
-uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX], uint64_t voters);
+uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX], uint64_t voters,
+                       struct roster_chain *chain);
 
 #endif

@@ -177,6 +177,7 @@ struct node {
     uint64_t lost_notes;
     instant reject_note_at, conflict_note_at, mismatch_note_at;
     struct assign scratch;
+    struct roster_chain chain;
     struct assign_lists lists; /* last: node_init() leaves its memory alone */
 };
 

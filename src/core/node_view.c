@@ -228,7 +228,7 @@ static void view_form(struct node *n, struct actions *out)
     n->view_dirty = false;
     n->serve_dirty = true;
     n->alive = roster_serving(&n->roster, !n->mixed, n->serves);
-    uint64_t view = roster_digest(&n->roster, n->serves, node_quorum_digest(n));
+    uint64_t view = roster_digest(&n->roster, n->serves, node_quorum_digest(n), &n->chain);
     if (view == n->view)
         return;
     struct assign_member of[MEMBERS_MAX];

@@ -128,25 +128,52 @@ size_t roster_serving(const struct roster *r, bool holds, bool serves[MEMBERS_MA
     return alive;
 }
 
-uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX], uint64_t voters)
+/* What a member adds to the digest. */
+static uint64_t link_digest(const struct roster_link *l, const char *name)
+{
+    uint8_t bytes[8 + NAME_BYTES_MAX + 12];
+    struct writer w;
+    writer_init(&w, bytes, sizeof bytes);
+    write_u64(&w, l->before);
+    write_name(&w, name);
+    write_u16(&w, l->weight);
+    write_u8(&w, l->alive);
+    write_u8(&w, l->serves);
+    if (l->voters)
+        write_u32(&w, l->fallen);
+    assert(!w.failed);
+    return hash64(bytes, w.at);
+}
+
+static bool link_equal(const struct roster_link *a, const struct roster_link *b)
+{
+    return a->before == b->before && a->hash == b->hash && a->weight == b->weight &&
+           a->alive == b->alive && a->serves == b->serves && a->voters == b->voters &&
+           a->fallen == b->fallen;
+}
+
+uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX], uint64_t voters,
+                       struct roster_chain *chain)
 {
     uint64_t digest = voters;
+    size_t count = 0;
     for (size_t i = 0; i < r->count; i++) {
         const struct member *m = &r->member[i];
         if (!roster_counts(r, i))
             continue;
-        uint8_t bytes[8 + NAME_BYTES_MAX + 12];
-        struct writer w;
-        writer_init(&w, bytes, sizeof bytes);
-        write_u64(&w, digest);
-        write_name(&w, m->name);
-        write_u16(&w, m->weight);
-        write_u8(&w, member_alive(m));
-        write_u8(&w, serves[i]);
-        if (voters != 0)
-            write_u32(&w, member_alive(m) ? 0 : m->fallen);
-        assert(!w.failed);
-        digest = hash64(bytes, w.at);
+        struct roster_link *last = &chain->link[count++];
+        struct roster_link now = {.before = digest,
+                                  .hash = m->hash,
+                                  .fallen = voters == 0 || member_alive(m) ? 0 : m->fallen,
+                                  .weight = m->weight,
+                                  .alive = member_alive(m),
+                                  .serves = serves[i],
+                                  .voters = voters != 0};
+        if (!link_equal(&now, last)) {
+            *last = now;
+            last->after = link_digest(last, m->name);
+        }
+        digest = last->after;
     }
     return digest;
 }
