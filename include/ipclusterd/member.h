@@ -51,7 +51,6 @@ struct member {
     enum standing standing; /* of `fallen`, when incarnation <= fallen */
     instant since;          /* of that standing */
 
-    instant evidence; /* somebody alive heard it both ways */
     instant heard;    /* this node did */
     instant arrived;  /* this node opened a datagram of it, also a relayed one */
     instant arriving; /* and without a gap since then */

@@ -48,7 +48,7 @@ static void entry_verdict(struct node *n, size_t index, const struct heartbeat_e
     instant since = instant_add(n->now, -(usec)e->age_ms * USEC_PER_MS);
     bool was_alive = member_alive(m);
     if (was_alive && e->standing != STANDING_LEFT &&
-        (instant_diff(n->now, m->evidence) < node_dead_after(n) || !n->quorate))
+        (instant_diff(n->now, n->roster.evidence[index]) < node_dead_after(n) || !n->quorate))
         return; /* the accusation stands in m->accused; the member will refute it */
     if (e->standing == STANDING_FORGOTTEN && voters_has(&n->voters, m->id))
         return; /* a majority decides that, and we shall hear of it */
@@ -73,7 +73,8 @@ static void entry_alive(struct node *n, size_t index, const struct heartbeat_ent
     m->stranger = false;
     if (member_facts(m, e->incarnation, e->flags, e->weight))
         n->view_dirty = true;
-    m->evidence = instant_max(m->evidence, instant_add(n->now, -proof));
+    instant *evidence = &n->roster.evidence[index];
+    *evidence = instant_max(*evidence, instant_add(n->now, -proof));
     if (!was_alive && member_alive(m))
         node_rose(n, m, out);
 }
@@ -138,10 +139,10 @@ static void acks_take(struct node *n, const struct heartbeat *h)
         index = roster_find_id_near(&n->roster, h->ack[i].member, index + 1);
         if (index == ROSTER_NONE || h->ack[i].proof == AGE_NEVER)
             continue;
-        struct member *m = &n->roster.member[index];
-        instant at = instant_add(n->now, -h->ack[i].proof);
-        if (!m->self && member_alive(m) && instant_before(m->evidence, at))
-            m->evidence = at;
+        const struct member *m = &n->roster.member[index];
+        instant at = instant_add(n->now, -h->ack[i].proof), *evidence = &n->roster.evidence[index];
+        if (instant_before(*evidence, at) && !m->self && member_alive(m))
+            *evidence = at;
     }
 }
 

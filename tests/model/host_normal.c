@@ -125,12 +125,12 @@ static void member_figures(struct member *m)
     m->parts = 0;
 }
 
-static void member_normal(const struct host *h, struct member *m)
+static void member_normal(const struct host *h, struct member *m, instant *evidence)
 {
     int64_t settle = host_newcomers || m->lineage == 0 ? settle_long() : pace.dead;
     int64_t known = m->stranger ? stranger_long() : dead_long();
     age(h, &m->since, settle);
-    age_paused(h, &m->evidence, dead_long());
+    age_paused(h, evidence, dead_long());
     age(h, &m->heard, dead_long()); /* also of the dead: gossip may raise them */
     age(h, &m->arrived, known);
     age(h, &m->arriving, pace.dead);
@@ -266,7 +266,7 @@ static void node_down(struct node *n)
 static void node_normal(const struct host *h, struct node *n)
 {
     for (size_t i = 0; i < n->roster.count; i++)
-        member_normal(h, &n->roster.member[i]);
+        member_normal(h, &n->roster.member[i], &n->roster.evidence[i]);
     rounds_normal(h, n);
     condition_normal(h, n);
     kernel_normal(h, n);
