@@ -8,8 +8,22 @@
 
 #include "world.h"
 
+static void course_pace(struct world *w, enum phase phase)
+{
+    static const enum pace_part part_of[] = {
+        [PHASE_STORM] = PACE_STORM,  [PHASE_HEAL] = PACE_STORM, [PHASE_DRILL] = PACE_DRILL,
+        [PHASE_RETURN] = PACE_DRILL, [PHASE_REST] = PACE_REST,  [PHASE_DONE] = PACE_REST};
+    static const char *const names[] = {
+        [PHASE_STORM] = "storm",   [PHASE_HEAL] = "heal", [PHASE_DRILL] = "drill",
+        [PHASE_RETURN] = "return", [PHASE_REST] = "rest", [PHASE_DONE] = "done"};
+    enum pace_part part = w->now == 0 ? PACE_START : part_of[phase];
+    const char *what = phase == PHASE_DRILL ? drill_name(w->course.act.drill) : names[phase];
+    pace_enter(&w->pace, w->now, part, w->now == 0 ? "start" : what);
+}
+
 static void course_enter(struct world *w, enum phase phase)
 {
+    course_pace(w, phase);
     w->course.phase = phase;
     w->course.phase_since = w->now;
     trace_number(&w->trace, 0xc0a5eu + (uint64_t)phase);
@@ -25,7 +39,8 @@ void course_begin(struct world *w)
         w->script->act[k].on = false;
     for (unsigned i = 0; i < s->nodes; i++) {
         struct happening start = {.kind = HAPPEN_START, .node = (uint16_t)i};
-        world_later(w, rng_between(&starts, 0, 4 * s->dead_after), &start);
+        usec within = s->start_within > 0 ? s->start_within : 4 * s->dead_after;
+        world_later(w, rng_between(&starts, 0, within), &start);
     }
     world_later(w, s->connect_every, &(struct happening){.kind = HAPPEN_CONNECT});
     world_later(w, s->segment_every, &(struct happening){.kind = HAPPEN_SEGMENT});

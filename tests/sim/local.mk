@@ -18,6 +18,8 @@ sim_sources = \
 	%D%/nemesis.c \
 	%D%/net.c \
 	%D%/net.h \
+	%D%/pace.c \
+	%D%/pace.h \
 	%D%/queue.c \
 	%D%/queue.h \
 	%D%/rng.h \

@@ -10,6 +10,7 @@
 #include "flow.h"
 #include "kernel.h"
 #include "net.h"
+#include "pace.h"
 #include "queue.h"
 #include "rng.h"
 #include "script.h"
@@ -97,6 +98,7 @@ struct world {
     struct checks checks;
     struct course course;
     struct trace trace;
+    struct pace pace;
     struct actions actions;
     struct status *status;
     struct status_tables tables;
