@@ -11,9 +11,9 @@
 struct roster {
     char cluster[NAME_BYTES_MAX + 1];
     size_t count;
-    size_t self;                /* index of ourselves */
-    uint32_t id[MEMBERS_MAX];   /* of each, to search */
-    uint64_t head[MEMBERS_MAX]; /* the first bytes of each name, as a number, likewise */
+    size_t self;                   /* index of ourselves */
+    uint32_t id[MEMBERS_MAX];      /* of each, to search */
+    uint64_t head[MEMBERS_MAX];    /* the first bytes of each name, as a number, likewise */
     instant evidence[MEMBERS_MAX]; /* when somebody alive heard it both ways */
     struct member member[MEMBERS_MAX];
 };

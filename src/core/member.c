@@ -37,11 +37,6 @@ bool member_deaf_to(const struct member *m, uint32_t id)
     return false;
 }
 
-bool member_alive(const struct member *m)
-{
-    return !m->stranger && m->incarnation > m->fallen;
-}
-
 enum standing member_standing(const struct member *m)
 {
     return member_alive(m) ? STANDING_ALIVE : m->standing;

@@ -55,6 +55,7 @@ static void sections_take(struct node *n, struct member *m, struct actions *out)
     const struct heartbeat *h = n->in;
     memcpy(m->deaf, h->deaf, h->deafs * sizeof h->deaf[0]);
     m->deafs = h->deafs;
+    n->deaf_told = n->deaf_told || h->deafs > 0;
     if (h->clock_ms == 0 || n->clock_ms == 0)
         return;
     int64_t here = n->clock_ms + instant_diff(n->now, n->clock_at) / USEC_PER_MS;

@@ -76,6 +76,7 @@ struct node {
     struct heartbeat out;
     uint8_t plain[DATAGRAM_MAX], datagram[DATAGRAM_MAX], old_datagram[DATAGRAM_MAX];
     uint64_t relays; /* sealed so far */
+    bool deaf_told;  /* some member may have told of one that it does not hear */
     uint8_t relay[DATAGRAM_MAX];
     instant old_until; /* up to here everything is told in the first version, too */
     bool mixed;        /* a living member speaks no better */

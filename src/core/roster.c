@@ -13,7 +13,8 @@
 #include "ipclusterd/buf.h"
 #include "ipclusterd/seal.h"
 
-/* Names that differ here are in the order of these numbers. */
+/* Names that differ here are in the order of these numbers. Of one that ends with a zero
+ * byte it is all. */
 static uint64_t name_head(const char *name)
 {
     uint64_t head = 0;
@@ -36,6 +37,14 @@ void roster_init(struct roster *r, const char *cluster, const char *self)
     r->count = 1;
 }
 
+/* How the name of a member compares with another, of which this is the head. */
+static int name_order(const struct roster *r, size_t index, const char *name, uint64_t head)
+{
+    if (r->head[index] != head)
+        return r->head[index] < head ? -1 : 1;
+    return (head & 0xff) == 0 ? 0 : strcmp(r->member[index].name, name);
+}
+
 /* Index of the first member whose name is not below `name`. */
 static size_t lower_bound(const struct roster *r, const char *name)
 {
@@ -43,9 +52,7 @@ static size_t lower_bound(const struct roster *r, const char *name)
     uint64_t head = name_head(name);
     while (low < high) {
         size_t middle = (low + high) / 2;
-        bool below = r->head[middle] != head ? r->head[middle] < head
-                                             : strcmp(r->member[middle].name, name) < 0;
-        if (below)
+        if (name_order(r, middle, name, head) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -56,7 +63,7 @@ static size_t lower_bound(const struct roster *r, const char *name)
 int roster_find(const struct roster *r, const char *name)
 {
     size_t at = lower_bound(r, name);
-    bool same = at < r->count && strcmp(r->member[at].name, name) == 0;
+    bool same = at < r->count && name_order(r, at, name, name_head(name)) == 0;
     return same ? (int)at : ROSTER_NONE;
 }
 
