@@ -61,7 +61,7 @@ static struct boot *boot_room(struct node *n, struct member *m, uint64_t salt)
 
 bool node_boot_take(struct node *n, struct member *m, bool fresh, bool direct, struct actions *out)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     bool present = member_alive(m) && instant_diff(n->now, m->arrived) < n->config.dead_after / 2;
     struct boot *b = boot_find(m, h->salt);
     if (fresh && !present && (b == NULL || h->sequence > b->sequence)) {

@@ -74,7 +74,7 @@ void node_flap_release(struct node *n, size_t index, struct actions *out)
 
 void node_flap_hear(struct node *n, struct actions *out)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     for (size_t i = 0; i < h->holds; i++) {
         const struct heartbeat_hold *said = &h->hold[i];
         int index = roster_find_id(&n->roster, said->member);

@@ -17,7 +17,7 @@
  */
 void node_rival_hear(struct node *n, struct actions *out)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     uint32_t sequence = 0;
     instant sent_at = INSTANT_PAST;
     if (h->salt == n->salt)
@@ -49,7 +49,7 @@ void node_rival_hear(struct node *n, struct actions *out)
 
 bool node_fits(const struct node *n)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     return h->config == n->config.config_digest && h->buckets == n->config.buckets;
 }
 
@@ -57,10 +57,10 @@ bool node_fits(const struct node *n)
 static unsigned parts_differing(const struct node *n)
 {
     unsigned parts = 0;
-    for (size_t i = 0; i < n->in.parts && i < PART_MAX; i++)
-        if (n->in.part[i] != n->config.part[i])
+    for (size_t i = 0; i < n->in->parts && i < PART_MAX; i++)
+        if (n->in->part[i] != n->config.part[i])
             parts |= 1u << i;
-    if (n->in.buckets != n->config.buckets)
+    if (n->in->buckets != n->config.buckets)
         parts |= 1u << PART_BUCKETS;
     return parts;
 }
@@ -72,7 +72,7 @@ void node_misfit_hear(struct node *n, size_t index, struct actions *out)
     m->misfit = true;
     n->watch_stale = true;
     m->parts = parts_differing(n);
-    m->said = n->in.flags;
+    m->said = n->in->flags;
     m->heard = n->now;
     if (first)
         node_answer(n); /* now with what our configuration is made of */

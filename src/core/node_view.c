@@ -44,7 +44,8 @@ void node_fell(struct node *n, struct actions *out, size_t index, enum standing 
         [STANDING_FORGOTTEN] = NOTE_MEMBER_FORGOTTEN,
     };
     if (was_alive || standing == STANDING_FORGOTTEN)
-        node_note(n, out, kinds[standing], m->name, instant_diff(n->now, m->evidence), 0);
+        node_note(n, out, kinds[standing], m->name, instant_diff(n->now, n->roster.evidence[index]),
+                  0);
 }
 
 usec node_dead_after(const struct node *n)
@@ -92,10 +93,11 @@ void node_patience(struct node *n)
     instant listen = instant_add(n->now, 2 * n->config.interval);
     n->listen_until = instant_max(instant_add(n->listen_until, late), listen);
     n->join_at = instant_add(n->join_at, late);
+    instant *evidence = n->roster.evidence;
     for (size_t i = 0; i < n->roster.count; i++) {
         struct member *m = &n->roster.member[i];
         if (member_alive(m))
-            m->evidence = instant_min(n->now, instant_add(m->evidence, late));
+            evidence[i] = instant_min(n->now, instant_add(evidence[i], late));
     }
 }
 
@@ -134,18 +136,19 @@ static bool are_we_mute(const struct node *n)
 }
 
 /* When the verdict on a living member is to be looked at next. */
-static instant verdict_due(const struct node *n, const struct member *m)
+static instant verdict_due(const struct node *n, size_t index)
 {
-    instant silent = instant_add(m->evidence, node_dead_after(n));
+    const struct member *m = &n->roster.member[index];
+    instant silent = instant_add(n->roster.evidence[index], node_dead_after(n));
     if (instant_before(n->now, silent))
         return silent;
     return instant_add(m->arrived, n->mute ? n->config.dead_after : node_gap(n));
 }
 
 /* True if nobody alive has heard the member for long enough to call it dead. */
-static bool unproven(const struct node *n, const struct member *m)
+static bool unproven(const struct node *n, size_t index)
 {
-    return instant_diff(n->now, m->evidence) >= node_dead_after(n);
+    return instant_diff(n->now, n->roster.evidence[index]) >= node_dead_after(n);
 }
 
 /* True if somebody goes on without hearing us, and it is for us to yield. */
@@ -154,7 +157,7 @@ static bool mute_now(const struct node *n)
     bool heard = false;
     for (size_t i = 0; i < n->roster.count && !heard; i++) {
         const struct member *m = &n->roster.member[i];
-        if (!m->self && !m->stranger && !m->outsider && (!member_alive(m) || unproven(n, m)))
+        if (!m->self && !m->stranger && !m->outsider && (!member_alive(m) || unproven(n, i)))
             heard = heard_one_way(n, m);
     }
     return heard && are_we_mute(n);
@@ -166,9 +169,8 @@ static void living_watch(struct node *n, struct actions *out, size_t index)
     struct member *m = &n->roster.member[index];
     instant quiet = instant_max(m->direct, m->since);
     bool silent = instant_diff(n->now, quiet) >= node_dead_after(n);
-    bool mute = heard_one_way(n, m) && are_we_mute(n);
     /* Without a majority nobody is pronounced dead: it may be we who are cut off. */
-    if (unproven(n, m) && !mute && n->quorate)
+    if (unproven(n, index) && n->quorate && !(heard_one_way(n, m) && are_we_mute(n)))
         node_fell(n, out, index, STANDING_DEAD, n->now);
     else if (silent && !m->suspect)
         node_note(n, out, NOTE_MEMBER_SUSPECT, m->name, instant_diff(n->now, quiet), 0);
@@ -193,7 +195,7 @@ void node_watch(struct node *n, struct actions *out)
         } else if (member_alive(m)) {
             living_watch(n, out, i);
             if (member_alive(m) && n->quorate)
-                n->watch_at = instant_min(n->watch_at, verdict_due(n, m));
+                n->watch_at = instant_min(n->watch_at, verdict_due(n, i));
         } else if (m->standing != STANDING_FORGOTTEN) {
             /* A voter is only forgotten by a majority. */
             if (!voters_has(&n->voters, m->id) &&
@@ -229,7 +231,7 @@ static void view_form(struct node *n, struct actions *out)
     n->view_dirty = false;
     n->serve_dirty = true;
     n->alive = roster_serving(&n->roster, !n->mixed, n->serves);
-    uint64_t view = roster_digest(&n->roster, n->serves, node_quorum_digest(n));
+    uint64_t view = roster_digest(&n->roster, n->serves, node_quorum_digest(n), &n->chain);
     if (view == n->view)
         return;
     struct assign_member of[MEMBERS_MAX];
@@ -244,7 +246,7 @@ static void view_form(struct node *n, struct actions *out)
     int16_t before[BUCKETS_MAX];
     bool first = n->view == 0;
     memcpy(before, n->assign.owner, sizeof before);
-    assign_compute(&n->assign, of, count, n->config.buckets);
+    assign_compute(&n->assign, &n->lists, of, count, n->config.buckets);
     for (unsigned b = 0; b < n->config.buckets; b++) {
         int16_t *owner = &n->assign.owner[b], *home = &n->assign.home[b];
         *owner = *owner < 0 ? ASSIGN_NOBODY : (int16_t)index[*owner];
