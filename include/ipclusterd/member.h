@@ -36,7 +36,11 @@ struct member {
     bool stranger;
     /* A stranger, or what was a member, of another configuration. */
     bool misfit;
-    unsigned parts; /* set of 1 << enum config_part that differ; 0: not told */
+    bool apart;      /* it was a misfit last, and has not been alive since */
+    uint64_t config; /* digest of it, as told last; 0: never */
+    struct vips_word vips;
+    bool differs;   /* one of us, but it has another list of VIPs */
+    unsigned parts; /* of either: set of 1 << enum config_part that differ; 0: not told */
     /* Under quorum = "majority": not among the voters, so it counts for nothing. */
     bool outsider;
 
