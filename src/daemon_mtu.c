@@ -19,14 +19,16 @@ enum { IP_UDP_HEADERS = 48 /* IPv6 and UDP */ };
  * voters, of the deaf and of the held wait until there is room. */
 static size_t heartbeat_least(const struct config *c)
 {
-    static const struct heartbeat told = {
+    static struct heartbeat told = {
         .version = WIRE_VERSION_LAST,
         .keys = {.order = 1},
         .clock_ms = 1,
         .parts = CONFIG_PARTS,
         .voters = {.lineage = 1},
+        .vips = {.common = 1},
     };
     char longest[NAME_BYTES_MAX + 1];
+    told.vips.count = c->vips;
     memset(longest, 'x', NAME_BYTES_MAX);
     longest[NAME_BYTES_MAX] = '\0';
     return SEAL_OVERHEAD + heartbeat_base_bytes(c->node, c->buckets) +

@@ -85,6 +85,10 @@ static const struct {
                    "{m} has another configuration, so it is no member here, and does not tell what "
                    "differs: make buckets, vips, dead_after, lease, quorum and flap equal on all "
                    "nodes"}},
+    [NOTE_VIPS_DIFFER] =
+        {.name = "vips_differ",
+         .usual = {WARN, "{m} has another list of VIPs: what only one has is served by that one "
+                         "alone, until all nodes have been reloaded"}},
     [NOTE_NAME_CONFLICT] =
         {.name = "name_conflict",
          .usual = {ERROR, "two nodes are called {m}: give each a node.name of its own"},

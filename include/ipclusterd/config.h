@@ -103,6 +103,8 @@ struct config {
      * heartbeat's dead_after and lease): equal on all nodes or they refuse each other. */
     uint64_t digest;
     uint32_t part[CONFIG_PARTS]; /* the same by parts, enum config_part; never 0 */
+    /* The same by VIPs, which may come and go; and how each selects buckets. */
+    struct vips_word vips_word, selection;
 };
 
 #endif

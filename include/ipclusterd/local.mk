@@ -16,5 +16,6 @@ noinst_HEADERS += \
 	%D%/skew.h \
 	%D%/status.h \
 	%D%/types.h \
+	%D%/vips.h \
 	%D%/voters.h \
 	%D%/wire.h

@@ -34,6 +34,8 @@ struct member {
     bool stranger;
     /* A stranger, or what was a member, of another configuration. */
     bool misfit;
+    bool apart;   /* it was a misfit last, and has not been alive since */
+    bool differs; /* one of us, but it has another list of VIPs */
     /* Under quorum = "majority": not among the voters, so it counts for nothing. */
     bool outsider;
     bool guessed;    /* known by name from an earlier run: its facts are nobody's word */
@@ -78,7 +80,9 @@ struct member {
     struct heartbeat_keys keys;
     int64_t clock_ahead; /* ms, of its clock against ours; 0 unknown */
     bool clock_told;     /* that it is far off */
-    unsigned parts;      /* set of 1 << enum config_part that differ; 0: not told */
+    unsigned parts;      /* of both: set of 1 << enum config_part that differ; 0: not told */
+    uint64_t config;     /* digest of it, as told last; 0: never */
+    struct vips_word vips;
 
     struct flap flap;
     bool fall_open; /* its last fall is still to be counted, at fall_due */

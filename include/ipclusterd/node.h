@@ -14,6 +14,7 @@
 #include "ipclusterd/flap.h"
 #include "ipclusterd/plan.h"
 #include "ipclusterd/types.h"
+#include "ipclusterd/vips.h"
 
 enum quorum_policy { QUORUM_NONE, QUORUM_MAJORITY, QUORUM_MAX };
 
@@ -45,6 +46,8 @@ struct node_config {
     usec forget_after;
     uint64_t config_digest;
     uint32_t part[CONFIG_PARTS]; /* hashes, by enum config_part; 0 beyond */
+    struct vips_word vips;
+    struct vips_word selection; /* as `vips`, but `rest` is of how it selects buckets */
     enum quorum_policy quorum;
     /* The first voters, by name, if the configuration lists them (majority
      * only); else the first that agree found the cluster. */
@@ -164,6 +167,7 @@ enum note_kind {
     NOTE_VERSION,         /* number: version of the protocol that `member` speaks; 0: all
                              speak ours again */
     NOTE_WITNESS,         /* number: 1 reachable, 0 not */
+    NOTE_VIPS_DIFFER,     /* member has another list of VIPs; rate-limited */
     NOTE_MAX
 };
 

@@ -53,6 +53,7 @@ struct status_member {
     unsigned version;   /* of the protocol that it speaks; 0 unknown */
     int64_t clock_ms;   /* its clock is ahead of ours by; 0 if unknown */
     uint64_t key_next;  /* hash of the next key that it holds; 0 none */
+    unsigned parts;     /* set of 1 << enum config_part in which it differs from us */
 };
 
 /* A node that is heard, but is not taken for a member. */

@@ -15,6 +15,9 @@
 #ifndef LIMIT_MEMBERS
 #define LIMIT_MEMBERS 256
 #endif
+#ifndef LIMIT_VIPS
+#define LIMIT_VIPS 32
+#endif
 #ifndef LIMIT_BUCKETS_MIN
 #define LIMIT_BUCKETS_MIN 16
 #endif
@@ -27,7 +30,7 @@ enum {
     MEMBERS_MAX = LIMIT_MEMBERS,     /* members of one roster, ourselves included */
     BUCKETS_MIN = LIMIT_BUCKETS_MIN, /* a power of two ... */
     BUCKETS_MAX = LIMIT_BUCKETS_MAX, /* ... up to here */
-    VIPS_MAX = 32,                   /* virtual addresses of one cluster */
+    VIPS_MAX = LIMIT_VIPS,           /* virtual addresses of one cluster */
     VIP_BUCKETS_MAX = 16384,         /* buckets of all of them: map elements of one commit */
     WEIGHT_MAX = 1000,               /* a member's weight; 0 owns nothing */
     DATAGRAM_MAX = 1452,             /* UDP payload: 1500 less an IPv6 and a UDP header */

@@ -42,12 +42,14 @@
  *    4 clock     8   milliseconds since 1970, as the sender's clock shows
  *    5 parts     4 each: hashes of the parts of its configuration
  *    6 voters    see voters.h
+ *    7 vips      common 8, then address 4, rest 4 of each VIP: see vips.h
  */
 #ifndef IPCLUSTERD_WIRE_H
 #define IPCLUSTERD_WIRE_H
 
 #include "ipclusterd/bitmap.h"
 #include "ipclusterd/types.h"
+#include "ipclusterd/vips.h"
 #include "ipclusterd/voters.h"
 
 /* Versions of the heartbeat that are understood; the last is spoken, and so is
@@ -132,6 +134,7 @@ struct heartbeat {
     int64_t clock_ms; /* 0: not told */
     uint32_t part[CONFIG_PARTS];
     struct voters_word voters; /* lineage 0: none */
+    struct vips_word vips;     /* common 0: not told */
 };
 
 /* Bytes of one ack and of one entry, to fill a datagram to its limit. */

@@ -105,10 +105,11 @@ void member_fall(struct member *m, enum standing standing, instant since)
     m->tell = TELL_TIMES;
     m->deafs = 0;
     m->backed = INSTANT_PAST;
-    /* Its word is of a life that is over. */
+    /* Its word is of a life that is over; a misfit goes on, if not as one of us. */
     m->acked = 0;
     m->view = 0;
-    m->said = HEARTBEAT_JOINING;
+    if (!m->misfit)
+        m->said = HEARTBEAT_JOINING;
     memset(&m->claim, 0, sizeof m->claim);
     memset(&m->linger, 0, sizeof m->linger);
 }

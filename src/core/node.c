@@ -402,11 +402,13 @@ static void reload(struct node *n, const struct node_config *c, struct actions *
     assert(config_sane(c) && c->buckets == n->config.buckets && c->quorum == n->config.quorum);
     bool heavier = c->weight != n->config.weight;
     bool other = c->config_digest != n->config.config_digest;
-    bool reselected = c->part[PART_SELECT] != n->config.part[PART_SELECT];
+    bool reselected = c->part[PART_SELECT] != n->config.part[PART_SELECT] &&
+                      !vips_fit(&c->selection, &n->config.selection);
     n->config = *c;
+    n->mingled = n->mingled || other;
     if (reselected)
         node_reselected(n);
-    if (other && n->alive > 1)
+    if (other && !node_fits_all(n, c))
         node_rejoin(n); /* the others go on under the old one, and are strangers now */
     node_keys_reload(n, c, out);
     if (heavier)

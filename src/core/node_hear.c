@@ -83,10 +83,12 @@ static void word_take(struct node *n, size_t index, struct actions *out)
     uint16_t was_draining = m->flags & HEARTBEAT_DRAINING;
     m->stranger = m->misfit = m->guessed = false;
     m->heard = n->roster.evidence[index] = n->now;
+    node_config_hear(n, m, out);
     if (member_facts(m, h->incarnation, h->flags, h->weight))
         n->view_dirty = true;
     if (!member_alive(m))
         n->dead_heard = true;
+    m->apart = m->apart && !member_alive(m) && (h->flags & HEARTBEAT_LEFT) == 0;
     node_order(n, m, h->order);
     node_serve_word(n, index);
     n->met = n->met || member_alive(m);

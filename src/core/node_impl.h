@@ -76,6 +76,7 @@ struct node {
     struct heartbeat out;
     uint8_t plain[DATAGRAM_MAX], datagram[DATAGRAM_MAX], old_datagram[DATAGRAM_MAX];
     uint64_t relays; /* sealed so far */
+    bool mingled;    /* some member may have another list of VIPs */
     bool deaf_told;  /* some member may have told of one that it does not hear */
     uint8_t relay[DATAGRAM_MAX];
     instant old_until; /* up to here everything is told in the first version, too */
@@ -111,6 +112,7 @@ struct node {
     bool link_up, healthy, sick;
     bool mute;   /* we hear members that hear us no more: the others serve */
     bool barred; /* we must not serve beside those that we hear: node_stranger.c */
+    bool apart;  /* node_apart() of somebody */
     bool witness_down;
     struct {
         uint64_t salt;
@@ -276,8 +278,16 @@ void node_flap_rose(struct node *n, struct member *m);
 /* node_stranger.c */
 /* A heartbeat in n->in of our own name. */
 void node_rival_hear(struct node *n, struct actions *out);
-/* True if n->in is of our configuration. */
+/* True if n->in is of our configuration, or of one that differs only in which VIPs there
+ * are, and of no VIP is another than a living member has. */
 bool node_fits(const struct node *n);
+/* True if with that configuration every living member would still fit us. */
+bool node_fits_all(const struct node *n, const struct node_config *c);
+/* What the sender of n->in, a member, tells of its configuration. */
+void node_config_hear(struct node *n, struct member *m, struct actions *out);
+/* What was a member is about under another configuration, or is about to return from it,
+ * or has just died so: it may have flows of any bucket. */
+bool node_apart(const struct node *n, const struct member *m);
 /* A sender that does not fit has proved to be fresh. */
 void node_misfit_hear(struct node *n, size_t index, struct actions *out);
 /* Whether others keep us from serving. */

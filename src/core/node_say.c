@@ -164,6 +164,7 @@ static void sections_fill(struct node *n, struct heartbeat *h)
         memcpy(h->part, n->config.part, sizeof h->part);
     }
     node_quorum_tell(n, &h->voters);
+    h->vips = n->config.vips;
 }
 
 /* Fills n->out but for acknowledgements and entries. */

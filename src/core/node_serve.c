@@ -25,6 +25,8 @@ static void others_gather(const struct node *n, struct others *o)
     memset(o, 0, sizeof *o);
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
+        if (node_apart(n, m))
+            memset(&o->flows, 0xff, sizeof o->flows);
         if (m->self || m->stranger || !member_alive(m))
             continue;
         for (size_t w = 0; w < n->config.buckets / 64u + 1 && w < BUCKETS_MAX / 64; w++) {

@@ -22,6 +22,7 @@ void node_fell(struct node *n, struct actions *out, size_t index, enum standing 
 {
     struct member *m = &n->roster.member[index];
     bool was_alive = member_alive(m);
+    bool dies = standing == STANDING_DEAD && !m->misfit; /* that one has another configuration */
     bool unheard = instant_before(m->heard, instant_add(INSTANT_PAST, 1)) ||
                    (m->said & HEARTBEAT_JOINING) != 0;
     instant hold = instant_add(n->now, n->config.orphan_after);
@@ -30,12 +31,12 @@ void node_fell(struct node *n, struct actions *out, size_t index, enum standing 
         if (!had && !unheard)
             continue;
         n->hold_until[b] = instant_max(n->hold_until[b], hold);
-        if (standing == STANDING_DEAD && bitmap_test(&m->claim, b))
+        if (dies && bitmap_test(&m->claim, b))
             bitmap_set(&n->orphaned, b);
     }
     m->stranger = false;
     member_fall(m, standing, since);
-    if (standing == STANDING_DEAD)
+    if (dies)
         node_flap_fell(n, m);
     n->view_dirty = true;
     static const enum note_kind kinds[STANDING_MAX] = {
@@ -44,8 +45,8 @@ void node_fell(struct node *n, struct actions *out, size_t index, enum standing 
         [STANDING_FORGOTTEN] = NOTE_MEMBER_FORGOTTEN,
     };
     if (was_alive || standing == STANDING_FORGOTTEN)
-        node_note(n, out, kinds[standing], m->name, instant_diff(n->now, n->roster.evidence[index]),
-                  0);
+        node_note(n, out, m->misfit ? NOTE_MEMBER_LEFT : kinds[standing], m->name,
+                  instant_diff(n->now, n->roster.evidence[index]), 0);
 }
 
 usec node_dead_after(const struct node *n)

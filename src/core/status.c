@@ -81,6 +81,7 @@ static void member_fill(const struct node *n, const struct member *m, struct sta
     s->version = m->self ? WIRE_VERSION_LAST : m->version;
     s->clock_ms = m->clock_ahead;
     s->key_next = m->self ? n->rekey.next : m->keys.next;
+    s->parts = m->differs && member_alive(m) ? m->parts : 0;
 }
 
 /* Whom a member does not hear, as it told; for ourselves, as we find. */

@@ -13,12 +13,20 @@ enum section {
     SECTION_CLOCK,
     SECTION_PARTS,
     SECTION_VOTERS,
+    SECTION_VIPS,
     SECTION_MAX
 };
 
 #define CLOCK_MS_MAX (INT64_C(1) << 52) /* far beyond any clock, far from an overflow */
 
-enum { HEAD_BYTES = 3, HOLD_BYTES = 16, KEYS_BYTES = 20, CLOCK_BYTES = 8 };
+enum {
+    HEAD_BYTES = 3,
+    HOLD_BYTES = 16,
+    KEYS_BYTES = 20,
+    CLOCK_BYTES = 8,
+    COMMON_BYTES = 8,
+    VIP_BYTES = 8
+};
 
 void sections_clear(struct heartbeat *h)
 {
@@ -26,6 +34,8 @@ void sections_clear(struct heartbeat *h)
     h->clock_ms = 0;
     memset(&h->keys, 0, sizeof h->keys);
     h->voters.lineage = 0;
+    h->vips.common = 0;
+    h->vips.count = 0;
 }
 
 static bool keys_told(const struct heartbeat *h)
@@ -49,6 +59,8 @@ static size_t section_bytes(const struct heartbeat *h, enum section s)
         return 4 * h->parts;
     case SECTION_VOTERS:
         return h->voters.lineage != 0 ? voters_word_bytes(&h->voters) : 0;
+    case SECTION_VIPS:
+        return h->vips.common != 0 ? COMMON_BYTES + VIP_BYTES * h->vips.count : 0;
     case SECTION_MAX:
         break;
     }
@@ -96,6 +108,13 @@ static void section_write(struct writer *w, const struct heartbeat *h, enum sect
         return;
     case SECTION_VOTERS:
         voters_word_write(w, &h->voters);
+        return;
+    case SECTION_VIPS:
+        write_u64(w, h->vips.common);
+        for (size_t i = 0; i < h->vips.count; i++) {
+            write_u32(w, h->vips.vip[i].address);
+            write_u32(w, h->vips.vip[i].rest);
+        }
         return;
     case SECTION_MAX:
         return;
@@ -145,6 +164,23 @@ static void keys_read(struct reader *r, struct heartbeat *h)
     r->failed = r->failed || !keys_told(h);
 }
 
+/* In the one order that they can be in. */
+static void vips_read(struct reader *r, struct vips_word *v)
+{
+    v->common = read_u64(r);
+    v->count = r->length > COMMON_BYTES ? (r->length - COMMON_BYTES) / VIP_BYTES : 0;
+    if (v->common == 0 || v->count > VIPS_MAX) {
+        r->failed = true;
+        v->count = 0;
+    }
+    for (size_t i = 0; i < v->count; i++) {
+        v->vip[i].address = read_u32(r);
+        v->vip[i].rest = read_u32(r);
+        if (i > 0 && v->vip[i].address <= v->vip[i - 1].address)
+            r->failed = true;
+    }
+}
+
 static void section_read(struct reader *r, struct heartbeat *h, enum section s)
 {
     switch (s) {
@@ -171,6 +207,9 @@ static void section_read(struct reader *r, struct heartbeat *h, enum section s)
     case SECTION_VOTERS:
         voters_word_read(r, &h->voters);
         r->failed = r->failed || h->voters.lineage == 0;
+        return;
+    case SECTION_VIPS:
+        vips_read(r, &h->vips);
         return;
     case SECTION_MAX:
         return;

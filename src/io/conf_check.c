@@ -200,6 +200,7 @@ void conf_resolve(struct conf_file *f, struct config *c)
     c->digest = conf_digest(c);
     for (size_t i = 0; i < PART_MAX; i++)
         c->part[i] = conf_part_hash(c, (enum config_part)i);
+    conf_vips_hash(c, &c->vips_word, &c->selection);
 }
 
 #define NEEDS_RESTART(key) key " cannot change while the daemon runs; stop it and start it"
@@ -279,6 +280,8 @@ void conf_node(const struct config *c, struct node_config *out)
         .stop_drain = c->stop_drain,
         .forget_after = c->forget_after,
         .config_digest = c->digest,
+        .vips = c->vips_word,
+        .selection = c->selection,
         .quorum = c->quorum,
         .founders = c->founders,
         .witness = c->witness.family != FAMILY_NONE,

@@ -244,3 +244,61 @@ uint32_t conf_part_hash(const struct config *c, enum config_part part)
     hash = (uint32_t)(hash_end(&h) >> 32);
     return hash != 0 ? hash : 1;
 }
+
+/* Begins a hash that is none of the others'. */
+static void hash_begin(crypto_generichash_state *h, const char *what)
+{
+    crypto_generichash_init(h, NULL, 0, crypto_generichash_BYTES);
+    hash_name(h, "ipclusterd vips");
+    hash_name(h, what);
+}
+
+/* Everything but the VIPs that the members must have alike. */
+static uint64_t common_hash(const struct config *c)
+{
+    crypto_generichash_state h;
+    uint64_t hash;
+
+    hash_begin(&h, "common");
+    hash_number(&h, c->buckets);
+    hash_number(&h, (uint64_t)c->dead_after);
+    hash_number(&h, (uint64_t)c->lease);
+    quorum_hash(&h, c);
+    flap_hash(&h, &c->flap);
+    hash = hash_end(&h);
+    return hash != 0 ? hash : 1;
+}
+
+/*
+ * What a later version adds to a VIP has to be left out of the hash of the rest while
+ * it has its default, as in conf_digest().
+ */
+void conf_vips_hash(const struct config *c, struct vips_word *vips, struct vips_word *selection)
+{
+    memset(vips, 0, sizeof(*vips));
+    memset(selection, 0, sizeof(*selection));
+    vips->common = common_hash(c);
+    selection->common = 1;
+    for (size_t i = 0; i < c->vips; i++) {
+        const struct vip_config *v = &c->vip[i];
+        crypto_generichash_state h;
+
+        hash_begin(&h, "address");
+        hash_address(&h, &v->address);
+        struct vip_word word = {.address = (uint32_t)(hash_end(&h) >> 32)};
+        hash_begin(&h, "rest");
+        vip_hash(&h, v);
+        hash_number(&h, v->select);
+        hash_number(&h, v->orphans);
+        affinity_hash(&h, v);
+        services_hash(&h, v);
+        word.rest = (uint32_t)(hash_end(&h) >> 32);
+        vips_add(vips, word);
+        hash_begin(&h, "selection");
+        hash_number(&h, v->select);
+        affinity_hash(&h, v);
+        services_hash(&h, v);
+        word.rest = (uint32_t)(hash_end(&h) >> 32);
+        vips_add(selection, word);
+    }
+}

@@ -61,5 +61,7 @@ void conf_services_resolve(struct config *c);
 /* What c->digest and c->part must be (conf_digest.c). */
 uint64_t conf_digest(const struct config *c);
 uint32_t conf_part_hash(const struct config *c, enum config_part part);
+/* And c->vips_word and c->selection. */
+void conf_vips_hash(const struct config *c, struct vips_word *vips, struct vips_word *selection);
 
 #endif

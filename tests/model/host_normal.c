@@ -123,6 +123,7 @@ static void member_figures(struct member *m)
     m->rtt = m->loss = 0;
     m->tell = 0;
     m->parts = 0;
+    m->config = 0; /* that of all, or not heard yet: no difference */
 }
 
 static void member_normal(const struct host *h, struct member *m, instant *evidence)

@@ -19,7 +19,7 @@ tests_model_explore_SOURCES = \
 	$(libcore_a_SOURCES)
 tests_model_explore_CPPFLAGS = $(AM_CPPFLAGS) $(model_limits)
 tests_model_explore_LDADD = $(core_LIBS)
-model_limits = -DLIMIT_MEMBERS=3 -DLIMIT_BUCKETS_MIN=8 -DLIMIT_BUCKETS_MAX=64
+model_limits = -DLIMIT_MEMBERS=3 -DLIMIT_BUCKETS_MIN=8 -DLIMIT_BUCKETS_MAX=64 -DLIMIT_VIPS=1
 
 TESTS += %D%/check.sh
 dist_check_SCRIPTS += %D%/check.sh

@@ -127,7 +127,8 @@ static void storm_begin(struct world *w)
 static bool drill_possible(const struct world *w, enum drill drill, unsigned victim)
 {
     const struct scenario *s = &w->scenario;
-    bool stays = drill == DRILL_DRAIN || drill == DRILL_RELOAD || drill == DRILL_RESTART;
+    bool stays = drill == DRILL_DRAIN || drill == DRILL_RELOAD || drill == DRILL_RESTART ||
+                 drill == DRILL_VIPS;
     if (victim >= s->nodes || (s->nodes < 3 && (drill == DRILL_BRIDGE || (s->majority && !stays))))
         return false;
     if (drill == DRILL_RESTART) /* somebody has to hear it, and it has to know them */
@@ -203,6 +204,11 @@ static void drill_begin(struct world *w)
     case DRILL_RESTART:
         drill_restart(w, victim);
         break;
+    case DRILL_VIPS:
+        world_vips(w, victim, h->vips ^ 1u << c->next % VIPS_HERE);
+        e = (struct event){.kind = EVENT_RELOAD, .reload = &h->config};
+        drill_step(w, &e);
+        break;
     case DRILL_RELOAD:
     case DRILL_BRIDGE:
     case DRILL_KINDS:
@@ -222,8 +228,9 @@ static void drill_check_movement(struct world *w)
 {
     const struct course *c = &w->course;
     unsigned stayed = 0, moved = 0, last = 0;
-    bool restart = c->act.drill == DRILL_RESTART, moves = c->act.drill < DRILL_RELOAD;
-    for (unsigned b = 0; b < w->scenario.buckets && (moves || restart); b++) {
+    bool stays = c->act.drill == DRILL_RESTART || c->act.drill == DRILL_VIPS;
+    bool moves = c->act.drill < DRILL_RELOAD;
+    for (unsigned b = 0; b < w->scenario.buckets && (moves || stays); b++) {
         bool should = moves && c->home[b] == (int)c->act.victim;
         bool did = c->owner_now[b] != c->owner[b];
         if (should == did)
@@ -268,6 +275,7 @@ static void drill_undo(struct world *w)
         break;
     case DRILL_RELOAD:
     case DRILL_RESTART:
+    case DRILL_VIPS:
     case DRILL_KINDS:
         break;
     }

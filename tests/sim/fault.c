@@ -19,6 +19,8 @@ static const char *const fault_names[FAULT_KINDS] = {
     [FAULT_REKEY] = "rekey",
     [FAULT_HEALTH] = "health",
     [FAULT_RELOAD] = "reload",
+    [FAULT_VIPS] = "vips",
+    [FAULT_MISFIT] = "misfit",
     [FAULT_PARTITION] = "partition",
     [FAULT_ONE_WAY] = "one-way",
     [FAULT_BRIDGE] = "bridge",
@@ -42,8 +44,9 @@ static const char *const fault_names[FAULT_KINDS] = {
 #define STOP_FAULTS                                                                        \
     (F(HOST_CRASH) | F(DAEMON_CRASH) | F(COMMIT_CRASH) | F(PAUSE) | F(STALL) | F(FREEZE) | \
      F(LEAVE) | F(LONG_PAUSE) | F(MASS))
-#define CRASH_FAULTS \
-    (STOP_FAULTS | F(DRAIN) | F(HEALTH) | F(RELOAD) | F(FORGET) | F(REKEY) | F(CLOCK) | F(DISK))
+#define CRASH_FAULTS                                                                               \
+    (STOP_FAULTS | F(DRAIN) | F(HEALTH) | F(RELOAD) | F(VIPS) | F(MISFIT) | F(FORGET) | F(REKEY) | \
+     F(CLOCK) | F(DISK))
 #define PARTITION_FAULTS \
     (F(PARTITION) | F(ONE_WAY) | F(BRIDGE) | F(LINK_PAIR) | F(LINK) | F(SIDE) | F(WITNESS))
 #define KERNEL_FAULTS (F(JAM) | F(SLOW_KERNEL))

@@ -22,6 +22,8 @@ enum fault {
     FAULT_REKEY,  /* an operator asks for the next key */
     FAULT_HEALTH,
     FAULT_RELOAD, /* another weight */
+    FAULT_VIPS,   /* another list of VIPs, which stays */
+    FAULT_MISFIT, /* VIPs that are other ones than the others have under that address */
     FAULT_PARTITION,
     FAULT_ONE_WAY,     /* a partition in one direction only */
     FAULT_BRIDGE,      /* three parts, the outer two do not hear each other */

@@ -94,6 +94,23 @@ static void host_reload(struct world *w, unsigned i, uint16_t weight)
     world_step(w, i, &e);
 }
 
+static void host_vips(struct world *w, unsigned i, unsigned list)
+{
+    struct event e = {.kind = EVENT_RELOAD, .reload = &w->host[i].config};
+    world_vips(w, i, list);
+    trace_line(&w->trace, w->now, (int)i, "VIPs %02x", list);
+    if (w->host[i].state == HOST_RUNNING)
+        world_step(w, i, &e);
+}
+
+/* What only it has, or all have alike: nobody is kept apart by its list any more. */
+static void host_fit(struct world *w, unsigned i)
+{
+    if (w->host[i].vips >= VIPS_LISTS && w->host[i].state != HOST_PAUSED &&
+        w->host[i].state != HOST_FROZEN)
+        host_vips(w, i, w->host[i].vips % VIPS_LISTS);
+}
+
 /* The acts of the present storm: its strikes follow it. */
 static bool storm_has(const struct world *w, size_t act)
 {
@@ -204,6 +221,11 @@ static void host_strike(struct world *w, const struct act *a, unsigned i)
     case FAULT_RELOAD:
         if (running)
             host_reload(w, i, (uint16_t)a->value);
+        break;
+    case FAULT_VIPS:
+    case FAULT_MISFIT:
+        if (running)
+            host_vips(w, i, (unsigned)a->value);
         break;
     case FAULT_LINK:
         if (running) {
@@ -318,6 +340,9 @@ static void fault_undo(struct world *w, enum fault f, unsigned i)
             host_link(w, i, true);
         }
         break;
+    case FAULT_MISFIT:
+        host_fit(w, i);
+        break;
     case FAULT_BURST:
         w->net.profile.loss = w->scenario.net_storm.loss;
         break;
@@ -379,5 +404,6 @@ void nemesis_mend(struct world *w, unsigned i)
     if (h->drained)
         host_control(w, i, false);
     fault_undo(w, FAULT_HEALTH, i);
+    host_fit(w, i);
     host_release(w, i);
 }

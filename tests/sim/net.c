@@ -332,6 +332,13 @@ static bool net_in_touch(const struct world *w, unsigned a, unsigned b, usec spa
     return touch;
 }
 
+/* It is not, and was not lately, kept apart by VIPs that are other ones. */
+static bool net_fits(const struct world *w, unsigned a, usec span)
+{
+    const struct host *h = &w->host[a];
+    return h->vips < VIPS_LISTS && w->now - h->misfit_until >= span;
+}
+
 /* Host a has heard host b for long, and b, which knew a as a knew it, has not
  * heard it for long: twice the time after which somebody has to act on it. */
 static bool net_hears_one_way(const struct world *w, unsigned a, unsigned b)
@@ -341,7 +348,7 @@ static bool net_hears_one_way(const struct world *w, unsigned a, unsigned b)
     return w->host[b].state == HOST_RUNNING && net_hears(w, a, b, 1) &&
            w->now - n->hearing[a][b].since >= patience && n->hearing[a][b].met &&
            w->now - n->hearing[b][a].at >= patience && w->now - n->replayed_at >= patience &&
-           !net_in_touch(w, a, b, patience);
+           !net_in_touch(w, a, b, patience) && net_fits(w, a, patience) && net_fits(w, b, patience);
 }
 
 /* Host a is one of the mute: those who do not hear it are as many as it and those

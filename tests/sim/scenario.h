@@ -10,6 +10,10 @@
 #include "fault.h"
 #include "hosts.h"
 
+/* A host's list of VIPs: bit i: it has VIP i; bit VIPS_HERE + i: as no other VIP of that
+ * address is. */
+enum { VIPS_HERE = 3, VIPS_LISTS = 1 << VIPS_HERE };
+
 /* How the network treats a datagram; rates in parts per million. */
 struct net_profile {
     uint32_t loss, twice, late, corrupt;

@@ -12,7 +12,7 @@ static const char *const drill_names[DRILL_KINDS] = {
     [DRILL_PAUSE] = "pause",           [DRILL_FREEZE] = "freeze",
     [DRILL_LEAVE] = "leave",           [DRILL_DRAIN] = "drain",
     [DRILL_RELOAD] = "reload",         [DRILL_BRIDGE] = "bridge",
-    [DRILL_RESTART] = "restart",
+    [DRILL_RESTART] = "restart",       [DRILL_VIPS] = "vips",
 };
 
 const char *drill_name(enum drill d)

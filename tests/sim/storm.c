@@ -87,6 +87,12 @@ static void strike_draw(struct script *s, struct rng *r, struct act *a)
                        ? 0
                        : rng_between(r, 1, WEIGHT_MAX);
         break;
+    case FAULT_VIPS:
+        a->value = rng_between(r, 0, VIPS_LISTS - 1);
+        break;
+    case FAULT_MISFIT:
+        a->value = rng_between(r, 0, VIPS_LISTS * VIPS_LISTS - 1);
+        break;
     case FAULT_PARTITION:
     case FAULT_ONE_WAY:
         side_draw(s, r, a);

@@ -41,6 +41,20 @@ void world_free(struct world *w)
     free(w);
 }
 
+void world_vips(struct world *w, unsigned i, unsigned list)
+{
+    struct node_config *c = &w->host[i].config;
+    list &= list << VIPS_HERE | (VIPS_LISTS - 1); /* what is not there is not another */
+    if (w->host[i].vips >= VIPS_LISTS)
+        w->host[i].misfit_until = w->now;
+    w->host[i].vips = list;
+    c->config_digest = 0x51u + list;
+    c->vips = (struct vips_word){.common = 1};
+    for (uint32_t v = 0; v < VIPS_HERE; v++)
+        if ((list >> v & 1) != 0)
+            vips_add(&c->vips, (struct vip_word){v, list >> (VIPS_HERE + v) & 1});
+}
+
 static void host_reset(struct world *w, unsigned i)
 {
     struct host *h = &w->host[i];
@@ -54,7 +68,7 @@ static void host_reset(struct world *w, unsigned i)
     }
     h->clock_origin = rng_between(&w->rng, 1000000, INT64_C(1) << 40);
     h->clock_ppm = rng_between(&w->rng, -(int64_t)s->clock_ppm, s->clock_ppm);
-    h->stepped_at = h->stopped_at = h->started_at = NEVER_BEFORE;
+    h->stepped_at = h->stopped_at = h->started_at = h->misfit_until = NEVER_BEFORE;
     h->kernel.lease_until = h->kernel.renewed_at = NEVER_BEFORE;
     plan_init(&h->kernel.plan, (uint16_t)s->buckets);
     struct node_config *c = &h->config;
@@ -68,7 +82,6 @@ static void host_reset(struct world *w, unsigned i)
         .lease = s->lease,
         .orphan_after = s->orphan_after,
         .forget_after = 24 * 3600 * USEC_PER_S,
-        .config_digest = 0x51u,
         .quorum = s->majority ? QUORUM_MAJORITY : QUORUM_NONE,
         .witness = s->witness,
         .flap = {s->penalty, 3 * s->penalty, s->penalty, s->half_life, s->max_hold},
@@ -76,6 +89,7 @@ static void host_reset(struct world *w, unsigned i)
         .address = {FAMILY_IP4, {10, 0, (uint8_t)((i + 1) >> 8), (uint8_t)(i + 1)}},
     };
     snprintf(c->name, sizeof c->name, "node%02u", i);
+    world_vips(w, i, 1);
     memset(c->key, 0x6b, sizeof c->key);
     if (s->rekey)
         memset(c->key_next, 0x6c, sizeof c->key_next);

@@ -41,9 +41,11 @@ struct host {
     int64_t deadline; /* the node's, on its own clock */
     uint64_t timer;   /* version of the armed timer */
     int64_t stepped_at;
-    int64_t stopped_at; /* when it last ceased to run */
-    int64_t started_at; /* daemon */
-    bool drained;       /* since the last calm, at some time */
+    int64_t stopped_at;   /* when it last ceased to run */
+    int64_t started_at;   /* daemon */
+    unsigned vips;        /* its list, see VIPS_HERE */
+    int64_t misfit_until; /* when it last ceased to have VIPs that are other ones */
+    bool drained;         /* since the last calm, at some time */
     bool unhealthy, unlinked, leaving;
     bool witnessless; /* the witness does not answer */
     bool diskless;    /* its disk takes nothing */
@@ -148,6 +150,8 @@ void world_thaw(struct world *w, unsigned i);
 
 /* Gives host i's daemon an event now; it runs. */
 void world_step(struct world *w, unsigned i, const struct event *e);
+/* Its configuration has this list of VIPs from now on; EVENT_RELOAD tells its node. */
+void world_vips(struct world *w, unsigned i, unsigned list);
 
 /* A timer, datagram, answer, count or effect for host h->node: handed to its daemon
  * or kernel, or kept while that is stopped, as far as its socket's buffer goes. */

@@ -170,6 +170,7 @@ tests_unit_test_rtnl_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=netlink_ask
 wire_sources = \
 	src/core/buf.c \
 	src/core/seal.c \
+	src/core/vips.c \
 	src/core/voters.c \
 	src/core/voters_word.c \
 	src/core/wire.c \
@@ -577,6 +578,24 @@ tests_unit_test_namesake_SOURCES = \
 	%D%/test_namesake.c \
 	$(node_sources)
 tests_unit_test_namesake_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_stranger
+tests_unit_test_stranger_SOURCES = \
+	%D%/test_stranger.c \
+	$(node_sources)
+tests_unit_test_stranger_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_rollout
+tests_unit_test_rollout_SOURCES = \
+	%D%/test_rollout.c \
+	$(node_sources)
+tests_unit_test_rollout_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_vips
+tests_unit_test_vips_SOURCES = \
+	%D%/test_vips.c \
+	src/core/vips.c
+tests_unit_test_vips_LDADD = $(CMOCKA_LIBS)
 
 unit_tests += %D%/test_outside
 tests_unit_test_outside_SOURCES = \

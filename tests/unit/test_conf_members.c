@@ -186,6 +186,58 @@ static void test_parts(void **state)
     assert_int_equal(parts_of(was.part), PART(SELECT));
 }
 
+/* VIPs may come and go, and be in any order; nothing else may differ. */
+static void test_vips(void **state)
+{
+#define VIP6 "{ address = \"2001:db8::1\"; interface = \"a\"; select = \"hash\"; }"
+    static const struct {
+        const char *text;
+        bool fits, selects; /* as before, and in the same way */
+    } cases[] = {
+        {NODE_WITH("weight = 3;") VIPS, true, true},
+        {BASE
+         "vips = ({ address = \"192.0.2.1/24\"; interface = \"other\"; early_drop = false; });",
+         true, true},
+        {BASE, true, true},
+        {BASE "vips = (" VIP4 "," VIP6 ");", true, true},
+        {BASE "vips = (" VIP6 "," VIP4 ");", true, true},
+        {BASE "vips = (" VIP6 ");", true, true},
+        {CLUSTER_WITH("buckets = 512;") VIPS, false, true},
+        {BEAT_WITH("dead_after = \"500ms\"; lease = \"300ms\";") VIPS, false, true},
+        {BEAT_WITH("lease = \"299ms\";") VIPS, false, true},
+        {MAJORITY("") VIPS, false, true},
+        {FLAP("reuse = 999;") VIPS, false, true},
+        {BASE "vips = ({ address = \"192.0.2.1/25\"; interface = \"eth0\"; });", false, true},
+        {VIP_WITH("mode = \"interface\";"), false, true},
+        {VIP_WITH("mac = \"02:bf:c0:00:02:02\";"), false, true},
+        {VIP_WITH("orphans = \"drop\";"), false, true},
+        {VIP_WITH("select = \"hash\";"), false, false},
+        {VIP_WITH("affinity = \"network\";"), false, false},
+        {VIP_WITH("services = ( { protocol = \"tcp\"; policy = \"closed\"; } );"), false, false},
+    };
+    struct config was;
+
+    (void)state;
+    digest_of(BASE VIPS);
+    was = config;
+    assert_int_equal(was.vips_word.count, 1);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        digest_of(cases[i].text);
+        assert_int_equal(config.vips_word.count, config.vips);
+        if (vips_fit(&was.vips_word, &config.vips_word) != cases[i].fits ||
+            vips_fit(&was.selection, &config.selection) != cases[i].selects)
+            fail_msg("case %zu", i);
+    }
+    digest_of(BASE "vips = (" VIP4 "," VIP6 ");");
+    was = config;
+    digest_of(BASE "vips = (" VIP6 "," VIP4 ");");
+    assert_memory_equal(&was.vips_word, &config.vips_word, sizeof(was.vips_word));
+    /* Nodes of different builds compare these. */
+    assert_int_equal(config.vips_word.common, UINT64_C(0xe16e5cdecd9455e1));
+    assert_int_equal(config.vips_word.vip[0].address, 0x6f2b953c);
+    assert_int_equal(config.vips_word.vip[0].rest, 0xa67f6b4c);
+}
+
 static void test_part_names(void **state)
 {
     (void)state;
@@ -353,6 +405,8 @@ static void test_node(void **state)
     assert_int_equal(n.key_next[0], 0);
     assert_int_equal(n.flap.max_hold, 600 * USEC_PER_S);
     assert_memory_equal(n.part, config.part, sizeof(n.part));
+    assert_memory_equal(&n.vips, &config.vips_word, sizeof(n.vips));
+    assert_memory_equal(&n.selection, &config.selection, sizeof(n.selection));
 
     assert_int_equal(parse(MAJORITY("members = [ \"web2\", \"web1\" ];")), 0);
     memset(config.key_next, 0x43, sizeof(config.key_next));
@@ -372,10 +426,15 @@ static void test_node(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_digest),         cmocka_unit_test(test_digest_of_new_keys),
-        cmocka_unit_test(test_parts),          cmocka_unit_test(test_part_names),
-        cmocka_unit_test(test_reload),         cmocka_unit_test(test_reload_of_founders),
-        cmocka_unit_test(test_reload_of_keys), cmocka_unit_test(test_node),
+        cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_digest_of_new_keys),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_part_names),
+        cmocka_unit_test(test_vips),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_reload_of_founders),
+        cmocka_unit_test(test_reload_of_keys),
+        cmocka_unit_test(test_node),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,6 +142,25 @@ static void version_2_is_what_it_was(void **state)
            sizeof golden_relayed_2);
 }
 
+/* A section that came after it stands behind all that. */
+static void vips_are_one_section_more(void **state)
+{
+    (void)state;
+    static const uint8_t section[] = {7,    0,    24,   1,    2,    3,    4,    5,    6,
+                                      7,    8,    0,    0,    0,    9,    0xde, 0xad, 0xbe,
+                                      0xef, 0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10};
+    uint8_t written[DATAGRAM_MAX], length = sizeof section;
+    sample(&one);
+    sections_sample(&one);
+    one.vips = (struct vips_word){.common = UINT64_C(0x0102030405060708),
+                                  .count = 2,
+                                  .vip = {{9, 0xdeadbeef}, {0xfedcba98, 0x76543210}}};
+    assert_int_equal(heartbeat_write(&one, written, sizeof written),
+                     sizeof golden_plain_2 + length);
+    assert_memory_equal(written, golden_plain_2, sizeof golden_plain_2);
+    assert_memory_equal(written + sizeof golden_plain_2, section, length);
+}
+
 /* Version 2 of who has nothing to add is version 1 under another seal. */
 static void without_sections_they_are_alike(void **state)
 {
@@ -190,6 +209,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(version_1_is_what_it_was),
         cmocka_unit_test(version_2_is_what_it_was),
+        cmocka_unit_test(vips_are_one_section_more),
         cmocka_unit_test(without_sections_they_are_alike),
     };
     if (argc > 1 && strcmp(argv[1], "print") == 0)

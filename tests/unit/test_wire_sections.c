@@ -14,7 +14,7 @@
 
 #include "ipclusterd/wire.h"
 
-enum { DEAF = 1, HOLDS, KEYS, CLOCK, PARTS, VOTERS, FIRST_UNKNOWN, HEAD = 3 };
+enum { DEAF = 1, HOLDS, KEYS, CLOCK, PARTS, VOTERS, VIPS, FIRST_UNKNOWN, HEAD = 3 };
 
 static struct heartbeat one, two;
 static uint8_t bytes[65536], again[65536];
@@ -91,6 +91,20 @@ static void most_voters(struct heartbeat *h)
     for (h->voters.count = 0; h->voters.count < MEMBERS_MAX; h->voters.count++)
         h->voters.id[h->voters.count] = (uint32_t)(2 * h->voters.count);
 }
+static void vips(struct heartbeat *h)
+{
+    h->vips = (struct vips_word){.common = 5, .count = 2, .vip = {{0, UINT32_MAX}, {7, 0}}};
+}
+static void no_vips(struct heartbeat *h)
+{
+    h->vips = (struct vips_word){.common = UINT64_MAX};
+}
+static void most_vips(struct heartbeat *h)
+{
+    no_vips(h);
+    for (; h->vips.count < VIPS_MAX; h->vips.count++)
+        h->vips.vip[h->vips.count] = (struct vip_word){3 * (uint32_t)h->vips.count, 9};
+}
 static void nothing(struct heartbeat *h)
 {
     (void)h;
@@ -103,6 +117,7 @@ static void everything(struct heartbeat *h)
     clock_last(h);
     all_parts(h);
     voters(h);
+    vips(h);
 }
 static void most_of_all(struct heartbeat *h)
 {
@@ -112,6 +127,7 @@ static void most_of_all(struct heartbeat *h)
     clock_last(h);
     all_parts(h);
     most_voters(h);
+    most_vips(h);
 }
 
 /* `bytes` of a heartbeat with these sections. */
@@ -159,8 +175,9 @@ static void reads_as_one(void)
 /* ------------------------------------------------------------------ cases */
 
 static void (*const fills[])(struct heartbeat *) = {
-    deaf,       most_deaf, holds,     most_holds, next_key,    key_order,  clock_first,
-    clock_last, part,      all_parts, voters,     most_voters, everything, most_of_all,
+    deaf,        most_deaf,  holds,     most_holds, next_key,    key_order,
+    clock_first, clock_last, part,      all_parts,  voters,      most_voters,
+    vips,        no_vips,    most_vips, everything, most_of_all,
 };
 enum { FILLS = sizeof fills / sizeof fills[0] };
 
@@ -186,6 +203,9 @@ static void round_trips(void **state)
         assert_int_equal(two.parts, one.parts);
         assert_memory_equal(two.part, one.part, one.parts * sizeof one.part[0]);
         assert_true(two.voters.lineage == one.voters.lineage);
+        assert_true(two.vips.common == one.vips.common);
+        assert_int_equal(two.vips.count, one.vips.count);
+        assert_memory_equal(two.vips.vip, one.vips.vip, one.vips.count * sizeof one.vips.vip[0]);
         assert_int_equal(heartbeat_write(&one, again, length - 1), 0); /* does not fit */
         one.version = 1;
         assert_int_equal(heartbeat_sections_bytes(&one), 0);
@@ -202,7 +222,7 @@ static void without_sections_all_are_empty(void **state)
     for (uint8_t version = 1; version <= 2; version++) {
         assert_int_equal(got(version, length), 0);
         assert_int_equal(two.deafs + two.holds + two.parts, 0);
-        assert_true(two.clock_ms == 0 && two.voters.lineage == 0);
+        assert_true(two.clock_ms == 0 && two.voters.lineage == 0 && two.vips.common == 0);
         assert_true(two.keys.next == 0 && two.keys.order == 0 && two.keys.target == 0);
     }
 }
@@ -223,7 +243,7 @@ static void every_truncation(void **state)
         whole++;
         boundary += HEAD + (size_t)(bytes[cut + 1] << 8 | bytes[cut + 2]);
     }
-    assert_int_equal(whole, 6);
+    assert_int_equal(whole, 7);
     assert_int_equal(boundary, length);
 }
 
@@ -256,8 +276,8 @@ static void the_unknown_is_skipped(void **state)
 static void what_is_known_comes_once(void **state)
 {
     (void)state;
-    static void (*const each[])(struct heartbeat *) = {deaf,        holds, next_key,
-                                                       clock_first, part,  voters};
+    static void (*const each[])(struct heartbeat *) = {deaf, holds,  next_key, clock_first,
+                                                       part, voters, vips};
     made(nothing);
     size_t bare = length;
     for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
@@ -272,8 +292,8 @@ static void what_is_known_comes_once(void **state)
 static void the_length_is_right(void **state)
 {
     (void)state;
-    static void (*const each[])(struct heartbeat *) = {deaf,        holds, next_key,
-                                                       clock_first, part,  voters};
+    static void (*const each[])(struct heartbeat *) = {deaf, holds,  next_key, clock_first,
+                                                       part, voters, vips};
     uint8_t body[256] = {0};
     made(nothing);
     size_t bare = length;
@@ -302,7 +322,8 @@ static void limits(void **state)
         void (*most)(struct heartbeat *);
         uint8_t type;
         size_t item;
-    } cases[] = {{most_deaf, DEAF, 4}, {most_holds, HOLDS, 16}, {all_parts, PARTS, 4}};
+    } cases[] = {
+        {most_deaf, DEAF, 4}, {most_holds, HOLDS, 16}, {all_parts, PARTS, 4}, {most_vips, VIPS, 8}};
     static uint8_t body[65536];
     made(nothing);
     size_t bare = length;
@@ -311,6 +332,7 @@ static void limits(void **state)
         size_t count = length - bare - HEAD;
         memset(body, 0, sizeof body);
         memcpy(body, bytes + bare + HEAD, count);
+        memset(body + count, 0xff, cases[i].item);
         length = bare;
         append(cases[i].type, body, count + cases[i].item);
         assert_int_equal(got(2, length), -EBADMSG);
@@ -352,6 +374,22 @@ static void nothing_is_not_told(void **state)
     length = bare;
     append(VOTERS, zeros, 8);
     assert_int_equal(got(2, length), -EBADMSG);
+    length = bare;
+    append(VIPS, zeros, 8);
+    assert_int_equal(got(2, length), -EBADMSG);
+}
+
+/* So that equal lists are equal bytes, and are compared side by side. */
+static void vips_are_in_order(void **state)
+{
+    (void)state;
+    static const uint8_t second[3] = {6, 7, 8}; /* of the second, after a first of 7 */
+    for (size_t i = 0; i < sizeof second; i++) {
+        made(nothing);
+        uint8_t body[24] = {[7] = 1, [11] = 7, [19] = second[i]};
+        append(VIPS, body, sizeof body);
+        assert_int_equal(got(2, length), second[i] == 8 ? 0 : -EBADMSG);
+    }
 }
 
 int main(void)
@@ -365,6 +403,7 @@ int main(void)
         cmocka_unit_test(the_length_is_right),
         cmocka_unit_test(limits),
         cmocka_unit_test(nothing_is_not_told),
+        cmocka_unit_test(vips_are_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
