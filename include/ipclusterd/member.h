@@ -34,6 +34,7 @@ struct member {
     bool stranger;
     /* A stranger, or what was a member, of another configuration. */
     bool misfit;
+    bool refits;  /* what came of it last, proven or not, is of ours */
     bool apart;   /* it was a misfit last, and has not been alive since */
     bool differs; /* one of us, but it has another list of VIPs */
     /* Under quorum = "majority": not among the voters, so it counts for nothing. */

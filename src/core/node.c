@@ -405,7 +405,7 @@ static void reload(struct node *n, const struct node_config *c, struct actions *
     bool reselected = c->part[PART_SELECT] != n->config.part[PART_SELECT] &&
                       !vips_fit(&c->selection, &n->config.selection);
     n->config = *c;
-    n->mingled = n->mingled || other;
+    n->mingled |= other;
     if (reselected)
         node_reselected(n);
     if (other && !node_fits_all(n, c))
@@ -480,12 +480,10 @@ void node_step(struct node *n, instant now, const struct event *event, struct ac
     assert(n->started || event->kind == EVENT_START);
     assert(!instant_before(now, n->now));
     out->count = out->lost_notes = 0;
-    if (n->started) {
+    if (n->started && n->joined) {
         usec passed = instant_diff(now, n->now);
-        if (n->joined) {
-            n->unowned += passed * n->unowned_now;
-            n->contested += passed * n->contested_now;
-        }
+        n->unowned += passed * n->unowned_now;
+        n->contested += passed * n->contested_now;
     }
     n->now = now;
     if (n->over)

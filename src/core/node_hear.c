@@ -197,6 +197,7 @@ static int sender_take(struct node *n, bool direct, const struct heartbeat_ack *
     uint32_t sequence = 0;
     *ack = node_proof(n, &sequence, sent_at);
     bool news = stream_take(n, m, *ack != NULL ? sequence : 0, direct, out);
+    m->refits = news ? fits : m->refits;
     version_take(n, m, news && *ack != NULL, out);
     /* A boot that goes on, by a daemon that has heard nobody yet. */
     if (news && fits && n->in->acks == 0 && (n->in->flags & HEARTBEAT_ASKING) != 0)

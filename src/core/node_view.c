@@ -110,7 +110,7 @@ static bool heard_one_way(const struct node *n, const struct member *m)
 {
     usec gap = n->mute ? n->config.dead_after : node_gap(n);
     usec unheard = instant_diff(n->now, m->heard);
-    if (m->misfit || instant_diff(n->now, m->arrived) >= gap)
+    if ((m->misfit && !m->refits) || instant_diff(n->now, m->arrived) >= gap)
         return false;
     if (member_alive(m))
         return unheard >= n->config.dead_after / 2;

@@ -183,7 +183,7 @@ static void condition_normal(const struct host *h, struct node *n)
     due(h, &n->watch_at);
     due(h, &n->fall_at);
     n->look = false;
-    n->deaf_told = true; /* to have to look makes no difference */
+    n->deaf_told = true;                /* to have to look makes no difference */
     age(h, &n->tick_at, pace.interval); /* one that is so late sets the pace anew */
     /* In the next step, or by then. */
     bool later = n->urgent_at.us > (h->step + 1) * STEP_US;

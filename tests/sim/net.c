@@ -284,12 +284,23 @@ static bool net_relays(const struct world *w)
     return RELAYS && w->scenario.interval + 4 * way < w->scenario.dead_after;
 }
 
+/* It is not, and was not lately, kept apart by VIPs that are other ones. */
+static bool net_fits(const struct world *w, unsigned a, usec span)
+{
+    const struct host *h = &w->host[a];
+    return h->vips < VIPS_LISTS && w->now - h->misfit_until >= span;
+}
+
 bool net_connected(const struct world *w, unsigned a, unsigned b)
 {
+    usec patience = 2 * w->scenario.dead_after + net_grace(w);
     if (net_hear_long(w, a, b, 1))
         return true;
-    for (unsigned c = 0; net_relays(w) && c < w->scenario.nodes; c++)
-        if (c != a && c != b && net_hear_long(w, a, c, 2) && net_hear_long(w, b, c, 2))
+    if (!net_relays(w) || !net_fits(w, a, patience) || !net_fits(w, b, patience))
+        return false;
+    for (unsigned c = 0; c < w->scenario.nodes; c++)
+        if (c != a && c != b && net_fits(w, c, patience) && net_hear_long(w, a, c, 2) &&
+            net_hear_long(w, b, c, 2))
             return true;
     return false;
 }
@@ -330,13 +341,6 @@ static bool net_in_touch(const struct world *w, unsigned a, unsigned b, usec spa
     for (unsigned c = 0; RELAYS && c < w->scenario.nodes && !touch; c++)
         touch = c != a && c != b && net_met(w, a, c, span) && net_met(w, b, c, span);
     return touch;
-}
-
-/* It is not, and was not lately, kept apart by VIPs that are other ones. */
-static bool net_fits(const struct world *w, unsigned a, usec span)
-{
-    const struct host *h = &w->host[a];
-    return h->vips < VIPS_LISTS && w->now - h->misfit_until >= span;
 }
 
 /* Host a has heard host b for long, and b, which knew a as a knew it, has not
