@@ -25,7 +25,9 @@ void node_fell(struct node *n, struct actions *out, size_t index, enum standing 
     bool dies = standing == STANDING_DEAD && !m->misfit; /* that one has another configuration */
     bool unheard = instant_before(m->heard, instant_add(INSTANT_PAST, 1)) ||
                    (m->said & HEARTBEAT_JOINING) != 0;
-    instant hold = instant_add(n->now, n->config.orphan_after);
+    /* Who leaves has its flows until it has said so for the last time. */
+    usec parting = standing == STANDING_LEFT ? n->config.interval : 0;
+    instant hold = instant_add(n->now, n->config.orphan_after + parting);
     for (unsigned b = 0; b < n->config.buckets; b++) {
         bool had = bitmap_test(&m->claim, b) || bitmap_test(&m->linger, b);
         if (!had && !unheard)

@@ -18,6 +18,10 @@
  * do not hear each other, but both a third, are bound by S1. */
 enum { RELAYS = 1 };
 
+/* Of whom more than every second datagram is lost, in ppm: what comes through does not
+ * make two hear each other. */
+enum { LOSS_DEAF = 500000 };
+
 void net_init(struct net *n)
 {
     n->packet = calloc(PACKETS_MAX, sizeof *n->packet);
@@ -222,7 +226,7 @@ void net_note_heard(struct world *w, unsigned to, const struct packet *p)
         p->sent_at < w->host[p->from].started_at)
         return;
     struct hearing *h = &n->hearing[to][p->from], *back = &n->hearing[p->from][to];
-    if (w->now - h->at > 2 * interval)
+    if (w->now - h->at > 2 * interval || n->profile.loss > LOSS_DEAF)
         h->since = w->now;
     h->at = h->ever = w->now;
     if (w->now - back->at <= 2 * interval)
