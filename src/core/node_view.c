@@ -180,6 +180,13 @@ static void living_watch(struct node *n, struct actions *out, size_t index)
     m->suspect = silent && member_alive(m);
 }
 
+/* Nothing came of it for so long that no recording of what came can pass for fresh. */
+static bool long_gone(const struct node *n, const struct member *m)
+{
+    instant last = instant_max(m->arrived, m->knocked);
+    return instant_diff(n->now, last) > 4 * n->config.dead_after;
+}
+
 void node_watch(struct node *n, struct actions *out)
 {
     if (!n->look)
@@ -192,8 +199,7 @@ void node_watch(struct node *n, struct actions *out)
         if (m->self)
             continue;
         if (m->stranger) {
-            instant last = instant_max(m->arrived, m->knocked);
-            if (instant_diff(n->now, last) > 4 * n->config.dead_after)
+            if (long_gone(n, m))
                 node_member_remove(n, i--);
         } else if (member_alive(m)) {
             living_watch(n, out, i);
@@ -204,7 +210,7 @@ void node_watch(struct node *n, struct actions *out)
             if (!voters_has(&n->voters, m->id) &&
                 instant_diff(n->now, m->since) >= n->config.forget_after)
                 node_fell(n, out, i, STANDING_FORGOTTEN, n->now);
-        } else if (instant_diff(n->now, m->since) >= TOMBSTONE_KEPT) {
+        } else if (instant_diff(n->now, m->since) >= TOMBSTONE_KEPT && long_gone(n, m)) {
             node_member_remove(n, i--);
         }
     }
