@@ -111,6 +111,19 @@ void flow_connect(struct world *w)
     world_later(w, rng_between(&all->rng, 1, 2 * w->scenario.connect_every), &h);
 }
 
+/* Host x has started while the other is, or while it is itself, none of the cluster for its
+ * VIPs: they were never members together, so it knows of no flows. */
+static bool never_met(const struct world *w, unsigned x, unsigned other)
+{
+    unsigned of[] = {x, other};
+    for (unsigned k = 0; k < 2; k++) {
+        const struct host *h = &w->host[of[k]];
+        if (h->vips >= VIPS_LISTS && h->misfit_since <= w->host[x].started_at)
+            return true;
+    }
+    return false;
+}
+
 /* Host x answers the flow's segment with a reset. False if that ends it. */
 static bool flow_reset_by(struct world *w, int i, unsigned x)
 {
@@ -125,7 +138,8 @@ static bool flow_reset_by(struct world *w, int i, unsigned x)
     } else if (f->excused) {
         w->flows.broken_by_restart++;
     } else if (holder->state == HOST_RUNNING) {
-        wrong = net_connected(w, x, f->node) && net_able(w, x) && net_able(w, f->node);
+        wrong = net_connected(w, x, f->node) && net_able(w, x) && net_able(w, f->node) &&
+                !never_met(w, x, f->node);
     } else {
         dead_for = w->now - holder->stopped_at;
         wrong = dead_for < w->scenario.orphan_after &&

@@ -47,6 +47,8 @@ void world_vips(struct world *w, unsigned i, unsigned list)
     list &= list << VIPS_HERE | (VIPS_LISTS - 1); /* what is not there is not another */
     if (w->host[i].vips >= VIPS_LISTS)
         w->host[i].misfit_until = w->now;
+    if (list >= VIPS_LISTS)
+        w->host[i].misfit_since = w->now;
     w->host[i].vips = list;
     c->config_digest = 0x51u + list;
     c->vips = (struct vips_word){.common = 1};

@@ -44,7 +44,8 @@ struct host {
     int64_t stopped_at;   /* when it last ceased to run */
     int64_t started_at;   /* daemon */
     unsigned vips;        /* its list, see VIPS_HERE */
-    int64_t misfit_until; /* when it last ceased to have VIPs that are other ones */
+    int64_t misfit_since; /* when it last began to have VIPs that are other ones ... */
+    int64_t misfit_until; /* ... and ceased to */
     bool drained;         /* since the last calm, at some time */
     bool unhealthy, unlinked, leaving;
     bool witnessless; /* the witness does not answer */
