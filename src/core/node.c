@@ -61,7 +61,7 @@ void node_init(struct node *n, const struct node_config *config, uint64_t seed,
     self->weight = config->weight;
     self->standing = STANDING_ALIVE;
     node_quorum_init(n);
-    n->view_dirty = n->serve_dirty = true;
+    n->view_dirty = n->serve_dirty = n->others_stale = true;
 }
 
 struct action *node_action(struct actions *out, enum action_kind kind)

@@ -44,6 +44,11 @@ enum {
 #define CLOCK_FAR INT64_C(5000) /* ms between two clocks that are worth a note */
 #define WAKE_WINDOW (60 * USEC_PER_S)
 
+/* What the living others claim and linger on. */
+struct others {
+    struct bitmap claim, twice, flows;
+};
+
 struct node {
     struct node_config config;
     struct seal key[2];          /* what we have: of the key file, and of the next one */
@@ -152,6 +157,8 @@ struct node {
     struct bitmap claim, linger; /* what we tell */
     struct bitmap counting;      /* lingering when the count was asked for */
     struct bitmap orphaned;      /* its flows died with a member */
+    struct others others;        /* as of when that was last looked at */
+    bool others_stale;           /* one lives or not, or said something else, since then */
     bool serve_dirty;            /* something that all buckets depend on changed ... */
     bool serve_some;             /* ... or what these depend on */
     struct bitmap serve_set;

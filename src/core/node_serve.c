@@ -15,13 +15,13 @@
 #include "ipclusterd/bucket.h"
 #include "node_impl.h"
 
-/* What the living others claim and linger on. */
-struct others {
-    struct bitmap claim, twice, flows;
-};
-
-static void others_gather(const struct node *n, struct others *o)
+/* What the others do, as it is now. */
+static const struct others *others_gather(struct node *n)
 {
+    struct others *o = &n->others;
+    if (!n->others_stale)
+        return o;
+    n->others_stale = false;
     memset(o, 0, sizeof *o);
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
@@ -37,6 +37,7 @@ static void others_gather(const struct node *n, struct others *o)
             o->flows.word[w] |= may ? UINT64_MAX : m->claim.word[w] | m->linger.word[w];
         }
     }
+    return o;
 }
 
 /* True if the kernel may act on claims that it was given: now, or when a renewal
@@ -168,12 +169,15 @@ void node_serve_word(struct node *n, size_t index)
 {
     const struct member *m = &n->roster.member[index];
     const struct heartbeat *h = n->in;
+    bool same = bitmap_equal(&m->claim, &h->claim) && bitmap_equal(&m->linger, &h->linger);
+    if (!same || ((m->said ^ h->flags) & HEARTBEAT_JOINING) != 0)
+        n->others_stale = true;
     if (m->said != h->flags) {
         n->serve_dirty = true;
         return;
     }
     bool other = m->view != h->view || memcmp(&m->mac, &h->mac, sizeof m->mac) != 0;
-    if (!other && bitmap_equal(&m->claim, &h->claim) && bitmap_equal(&m->linger, &h->linger))
+    if (same && !other)
         return;
     for (size_t w = 0; w < n->config.buckets / 64u + 1 && w < BUCKETS_MAX / 64; w++) {
         uint64_t claims = m->claim.word[w] | h->claim.word[w];
@@ -238,17 +242,14 @@ void node_serve(struct node *n, struct actions *out)
     if (!instant_before(n->now, n->hold_end))
         n->serve_dirty = true;
     if (n->serve_dirty || n->serve_some) {
-        struct others o;
-        bool looks = looks_at_others(n);
-        if (looks)
-            others_gather(n, &o);
-        if (buckets_step(n, &o)) {
+        const struct others *o = looks_at_others(n) ? others_gather(n) : NULL;
+        if (buckets_step(n, o)) {
             n->plan_dirty = true;
             for (size_t i = 0; i < n->roster.count; i++)
                 n->wanted.target[i] = n->roster.member[i].mac;
         }
-        if (looks)
-            account(n, &o);
+        if (o != NULL)
+            account(n, o);
         else
             node_bits(n);
         n->serve_dirty = n->serve_some = false;
@@ -377,14 +378,13 @@ void node_count(struct node *n, struct actions *out)
     if (instant_before(n->now, node_count_due(n)))
         return;
     bool lingers = false;
-    struct others o;
-    others_gather(n, &o);
+    const struct others *o = others_gather(n);
     memset(&n->counting, 0, sizeof n->counting);
     for (unsigned b = 0; b < n->config.buckets; b++) {
         bool both = n->applied.class_of[b] == CLASS_LINGER && n->class_of[b] == CLASS_LINGER;
         /* While it may be ours, a member may still forward new flows to us. */
         bool settled =
-            n->agreed && n->assign.owner[b] != (int)n->roster.self && bitmap_test(&o.claim, b);
+            n->agreed && n->assign.owner[b] != (int)n->roster.self && bitmap_test(&o->claim, b);
         bitmap_assign(&n->counting, b, both && settled);
         lingers = lingers || both;
     }

@@ -238,7 +238,7 @@ static void takeovers_note(struct node *n, const int16_t *owner_before, struct a
 static void view_form(struct node *n, struct actions *out)
 {
     n->view_dirty = false;
-    n->serve_dirty = true;
+    n->serve_dirty = n->others_stale = true;
     n->alive = roster_serving(&n->roster, !n->mixed, n->serves);
     uint64_t view = roster_digest(&n->roster, n->serves, node_quorum_digest(n), &n->chain);
     if (view == n->view)

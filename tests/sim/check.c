@@ -175,12 +175,42 @@ static bool check_pair(const struct world *w, unsigned a, unsigned b, unsigned b
     return false;
 }
 
-/* Nothing binds two that are at work and do not hear each other: check_pair() has
- * nothing to find as long as that is so. */
-static bool pair_settled(struct world *w, unsigned a, unsigned b)
+/* check_pair() has nothing to find before then, unless something moves. */
+static int64_t pair_from(const struct world *w, unsigned a, unsigned b)
 {
-    return !w->scenario.majority && w->host[a].state == HOST_RUNNING &&
-           w->host[b].state == HOST_RUNNING && net_apart(w, a, b);
+    if (w->scenario.majority || w->host[a].state != HOST_RUNNING ||
+        w->host[b].state != HOST_RUNNING)
+        return w->now;
+    return net_bound_from(w, a, b);
+}
+
+static void check_settle(struct checks *c, unsigned bucket, int64_t look_at)
+{
+    bitmap_set(&c->settled, bucket);
+    c->look_at[bucket] = look_at;
+    if (look_at < c->look_next)
+        c->look_next = look_at;
+}
+
+/* Which of the doubtful buckets are still settled. */
+static void check_unsettle(struct world *w)
+{
+    struct checks *c = &w->checks;
+    if (c->looked != c->moves + w->net.cuts || c->grace != net_grace(w)) {
+        c->looked = c->moves + w->net.cuts;
+        c->grace = net_grace(w);
+        c->settled = (struct bitmap){0};
+        c->look_next = INT64_MAX;
+    }
+    if (w->now < c->look_next)
+        return;
+    c->look_next = INT64_MAX;
+    for (unsigned b = 0; b < w->scenario.buckets; b++) {
+        if (c->look_at[b] <= w->now)
+            bitmap_clear(&c->settled, b);
+        else if (bitmap_test(&c->settled, b) && c->look_at[b] < c->look_next)
+            c->look_next = c->look_at[b];
+    }
 }
 
 static void check_doubtful(struct world *w, unsigned bucket, struct doubles *found,
@@ -191,23 +221,24 @@ static void check_doubtful(struct world *w, unsigned bucket, struct doubles *fou
     int first = hosts_first(&acceptors);
     if (first == HOST_NONE || hosts_next(&acceptors, first) == HOST_NONE) {
         bitmap_clear(&c->reported, bucket);
-        bitmap_set(&c->settled, bucket); /* with time there can only be fewer */
+        check_settle(c, bucket, INT64_MAX); /* with time there can only be fewer */
         return;
     }
     if (bitmap_test(&c->reported, bucket))
         return;
-    bool settled = true;
+    int64_t look_at = INT64_MAX;
     for (int x = first; x >= 0; x = hosts_next(&acceptors, x))
         for (int y = x; (y = hosts_next(&acceptors, y)) >= 0;) {
-            if (pair_settled(w, (unsigned)x, (unsigned)y))
+            int64_t from = pair_from(w, (unsigned)x, (unsigned)y);
+            look_at = from < look_at ? from : look_at;
+            if (from > w->now)
                 continue;
-            settled = false;
             if (check_pair(w, (unsigned)x, (unsigned)y, bucket, found, early)) {
                 bitmap_set(&c->reported, bucket);
                 return;
             }
         }
-    bitmap_assign(&c->settled, bucket, settled);
+    check_settle(c, bucket, look_at);
 }
 
 /* S3: nobody renews the lease of a daemon that does nothing. */
@@ -227,10 +258,7 @@ static void check_doubles(struct world *w)
 {
     struct doubles found = {0}, early = {0};
     struct checks *c = &w->checks;
-    if (c->looked != c->moves + w->net.turns) {
-        c->looked = c->moves + w->net.turns;
-        c->settled = (struct bitmap){0};
-    }
+    check_unsettle(w);
     for (unsigned word = 0; word * 64 < w->scenario.buckets; word++)
         for (uint64_t m = c->doubtful.word[word] & ~c->settled.word[word]; m != 0; m &= m - 1)
             check_doubtful(w, word * 64 + (unsigned)__builtin_ctzll(m), &found, &early);

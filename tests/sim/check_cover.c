@@ -87,7 +87,7 @@ void check_cover_changed(struct world *w, unsigned i)
 usec check_takeover_limit(const struct world *w)
 {
     const struct scenario *s = &w->scenario;
-    return s->dead_after + 2 * s->interval + 2 * s->kernel_calm.commit_max +
+    return s->dead_after + (1 + w->net.rounds) * s->interval + 2 * s->kernel_calm.commit_max +
            4 * (s->net_calm.delay_min + s->net_calm.delay_jitter) + 2 * s->timer_late +
            s->dead_after / 500; /* clocks */
 }

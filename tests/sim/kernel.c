@@ -110,7 +110,7 @@ static void kernel_lease(struct world *w, const struct happening *h)
     usec spare = (w->scenario.dead_after - w->scenario.lease) / 2;
     usec late = w->now - h->made_at < spare ? w->now - h->made_at : spare;
     bool lapsed = !kernel_leased(k, w->now);
-    w->checks.moves++;
+    w->checks.moves += lapsed;
     k->renewed_at = w->now;
     k->asked_at = h->made_at;
     k->lease_until = h->made_at + world_span(w, h->node, h->span) + late;

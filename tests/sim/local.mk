@@ -63,7 +63,13 @@ unit_tests += %D%/test_world
 tests_sim_test_world_SOURCES = %D%/test_world.c $(sim_fakes)
 tests_sim_test_world_LDADD = libcore.a $(CMOCKA_LIBS) $(core_LIBS)
 
-sim_tests = %D%/check.sh
+sim_tests = %D%/check.sh %D%/scale_short.sh
 TESTS += $(sim_tests)
 dist_check_SCRIPTS += $(sim_tests)
-EXTRA_DIST += %D%/soak.sh %D%/mutants.sh %D%/mutants %D%/regressions
+EXTRA_DIST += %D%/soak.sh %D%/mutants.sh %D%/mutants %D%/regressions %D%/scale %D%/scale.sh
+
+.PHONY: sim-256
+
+# As many nodes as there can be, and how fast virtual time goes.
+sim-256: tests/sim/sim$(EXEEXT)
+	top_builddir=. top_srcdir='$(srcdir)' '$(srcdir)/%D%/scale.sh'

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipclusterd/seal.h"
+#include "ipclusterd/wire.h"
 #include "world.h"
 
 #define LONG_AGO (INT64_MIN / 4)
@@ -36,8 +38,20 @@ void net_free(struct net *n)
     free(n->packet);
 }
 
+/* Acknowledgements have three quarters of what a heartbeat leaves them, in the worst case
+ * beside a full DEAF; who finds no room there has its turn in the next. */
+static unsigned rounds(const struct scenario *s)
+{
+    enum { SECTIONS = 64 + 4 * DEAF_MAX, LEAST = 8 };
+    int base = (int)(SEAL_OVERHEAD + heartbeat_base_bytes("node000", (uint16_t)s->buckets));
+    int acks = (DATAGRAM_MAX - SECTIONS - base) * 3 / 4 / HEARTBEAT_ACK_BYTES - 1;
+    unsigned most = acks > LEAST ? (unsigned)acks : LEAST;
+    return s->nodes < 2 ? 1 : (s->nodes - 2) / most + 1;
+}
+
 void net_reset(struct net *n, const struct scenario *s)
 {
+    n->rounds = rounds(s);
     n->rng = rng_make(s->seed ^ rng_mix(s->noise), 2);
     n->profile = s->net_calm;
     n->sent = n->lost = 0;
@@ -51,10 +65,7 @@ void net_reset(struct net *n, const struct scenario *s)
         n->trouble_from[a] = n->heard_by_any[a] = LONG_AGO;
         for (unsigned b = 0; b < s->nodes; b++)
             n->hearing[a][b] = (struct hearing){LONG_AGO, LONG_AGO, LONG_AGO, false};
-        n->lately[a] = (struct hosts){{0}};
     }
-    n->swept_at = LONG_AGO;
-    n->turns++;
 }
 
 static uint32_t packet_new(struct net *n)
@@ -231,10 +242,6 @@ void net_note_heard(struct world *w, unsigned to, const struct packet *p)
     h->at = h->ever = w->now;
     if (w->now - back->at <= 2 * interval)
         h->met = back->met = true;
-    if (!hosts_test(&n->lately[to], p->from)) {
-        hosts_set(&n->lately[to], p->from);
-        n->turns++;
-    }
     n->heard_by_any[p->from] = w->now;
 }
 
@@ -254,9 +261,10 @@ void net_forget_heard(struct world *w, unsigned host)
     w->net.heard_by_any[host] = LONG_AGO;
 }
 
-static usec net_grace(const struct world *w)
+usec net_grace(const struct world *w)
 {
-    return 3 * w->scenario.interval + 4 * net_slack(w) + 4 * w->kernel_profile.commit_max;
+    return (2 + w->net.rounds) * w->scenario.interval + 4 * net_slack(w) +
+           4 * w->kernel_profile.commit_max;
 }
 
 /* Host a has heard host b without a gap for the grace times `graces`. */
@@ -307,28 +315,6 @@ bool net_connected(const struct world *w, unsigned a, unsigned b)
             net_hear_long(w, b, c, 2))
             return true;
     return false;
-}
-
-/* Takes those out of `lately` that were not heard lately. */
-static void net_sweep(struct world *w)
-{
-    struct net *n = &w->net;
-    for (unsigned a = 0; a < w->scenario.nodes; a++)
-        for (int b = HOST_NONE; (b = hosts_next(&n->lately[a], b)) >= 0;)
-            if (w->now - n->hearing[a][b].at > 2 * w->scenario.interval)
-                hosts_clear(&n->lately[a], (unsigned)b);
-    n->swept_at = w->now;
-}
-
-bool net_apart(struct world *w, unsigned a, unsigned b)
-{
-    struct net *n = &w->net;
-    uint64_t third = 0;
-    if (w->now - n->swept_at >= w->scenario.interval / 2)
-        net_sweep(w);
-    for (unsigned i = 0; i < HOSTS_WORDS && RELAYS; i++)
-        third |= n->lately[a].word[i] & n->lately[b].word[i];
-    return third == 0 && !hosts_test(&n->lately[a], b) && !hosts_test(&n->lately[b], a);
 }
 
 /* Each of them has heard the other within the span. */
@@ -382,6 +368,39 @@ bool net_able(const struct world *w, unsigned a)
            w->now >= h->kernel.held_until + net_grace(w);
 }
 
+/* Since when a hears b, at the earliest, if it hears it at any time from now on: what
+ * breaks off begins anew. */
+static int64_t net_hears_since(const struct world *w, unsigned a, unsigned b)
+{
+    const struct hearing *h = &w->net.hearing[a][b];
+    return w->now - h->at > 2 * w->scenario.interval ? w->now : h->since;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+int64_t net_bound_from(const struct world *w, unsigned a, unsigned b)
+{
+    const struct net *n = &w->net;
+    usec grace = net_grace(w), patience = 2 * w->scenario.dead_after + grace;
+    int64_t there = net_hears_since(w, a, b), back = net_hears_since(w, b, a);
+    int64_t first = later(there, back) + grace;
+    int64_t one_way[] = {later(there, n->hearing[b][a].at) + patience,
+                         later(back, n->hearing[a][b].at) + patience};
+    for (unsigned c = 0; RELAYS && c < w->scenario.nodes; c++) {
+        if (c == a || c == b)
+            continue;
+        int64_t third = later(later(net_hears_since(w, a, c), net_hears_since(w, c, a)),
+                              later(net_hears_since(w, b, c), net_hears_since(w, c, b)));
+        first = third + 2 * grace < first ? third + 2 * grace : first;
+    }
+    for (int i = 0; i < 2; i++)
+        first = one_way[i] < first ? one_way[i] : first;
+    return first;
+}
+
 bool net_bound(const struct world *w, unsigned a, unsigned b)
 {
     if (!net_able(w, a) || !net_able(w, b))
@@ -410,7 +429,7 @@ bool net_heard_until(const struct world *w, unsigned a, unsigned b, int64_t then
 
 void net_cut(struct net *n, const struct hosts *from, const struct hosts *to)
 {
-    n->turns++;
+    n->cuts++;
     for (int h = HOST_NONE; (h = hosts_next(from, h)) >= 0;)
         hosts_merge(&n->cut[h], to);
 }
@@ -428,5 +447,5 @@ void net_partition(struct net *n, const struct hosts *side, bool one_way)
 void net_heal(struct net *n)
 {
     memset(n->cut, 0, sizeof n->cut);
-    n->turns++;
+    n->cuts++;
 }

@@ -47,9 +47,8 @@ struct net {
     int64_t trouble_at;              /* when a datagram was last kept from a running node */
     int64_t trouble_from[HOSTS_MAX]; /* the same, by sender */
     struct hearing hearing[HOSTS_MAX][HOSTS_MAX]; /* [a][b]: of b by a */
-    struct hosts lately[HOSTS_MAX];               /* whom it has heard lately, and maybe more */
-    int64_t swept_at;                             /* who has not was last taken out */
-    uint64_t turns;                  /* counts up when somebody is heard again, and with each cut */
+    unsigned rounds;                 /* heartbeats that it takes a node to acknowledge all others */
+    uint64_t cuts;                   /* counts up with each cut, or its end */
     int64_t replayed_at;             /* a young recording was last heard */
     int64_t heard_by_any[HOSTS_MAX]; /* anybody last handled one of this */
     uint64_t sent, lost;
@@ -79,16 +78,20 @@ void net_note_recording(struct world *w, unsigned to, const struct packet *p);
 void net_forget_heard(struct world *w, unsigned host);
 
 /* Both daemons run, and each has handled the other's fresh datagrams without
- * a gap of over two intervals for the grace: three intervals and delays. */
+ * a gap of over two intervals for the grace: three intervals, one more for each further
+ * round of acknowledgements, and delays. */
 bool net_hear_each_other(const struct world *w, unsigned a, unsigned b);
 
 /* They hear each other, or each hears a third that tells it of the other (if
  * members do that: see RELAYS in net.c). */
 bool net_connected(const struct world *w, unsigned a, unsigned b);
 
-/* As long as `turns` stays the same neither of them hears the other, nor both a third:
- * for sure. False: it has to be looked at. */
-bool net_apart(struct world *w, unsigned a, unsigned b);
+/* S1 binds these two, who run, at no time before this one, unless a host starts or
+ * stops. */
+int64_t net_bound_from(const struct world *w, unsigned a, unsigned b);
+
+/* How long two have to hear each other before that counts. */
+usec net_grace(const struct world *w);
 
 /* The daemon can do what it has to: it runs, and its kernel has neither kept it
  * waiting nor refused a plan of late. */
