@@ -329,7 +329,7 @@ int daemon_run(const struct daemon_options *o, char *why)
     d->instance = (struct instance){.fd = {-1, -1}};
     d->rules_repair.looked = d->rules_repair.made = INSTANT_PAST;
     d->links_repair.looked = d->links_repair.made = INSTANT_PAST;
-    d->renewed = INSTANT_PAST;
+    d->renewed = d->vips_since = d->counted_from = INSTANT_PAST;
 
     int rc = watches_start(d);
     if (rc < 0)

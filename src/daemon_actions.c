@@ -149,6 +149,8 @@ static void count_readable(void *arg, int fd)
         return;
     d->counting = false;
     d->count_took = instant_diff(loop_now(), d->count_began);
+    if (rc == 1)
+        d->counted_from = d->count_began;
     streak_tell(&d->count_streak, rc, "conntrack", "count flows");
     bool known =
         rc == 1 && d->count_outdated && conntrack_known(d->conntrack, &d->config, &d->counts);

@@ -48,6 +48,11 @@ struct repair {
     unsigned in_a_row;    /* without a quiet spell in between */
 };
 
+/* Of a VIP that is being removed. */
+struct removal {
+    instant until; /* then it goes, whatever flows it has */
+};
+
 /* The heartbeat sockets and their watch. */
 struct links {
     struct udp *udp;
@@ -80,6 +85,8 @@ struct daemon {
     struct config config;
     struct node_config node_config;
     struct nft_place place[VIPS_MAX];
+    struct removal removal[VIPS_MAX]; /* of those of config.vip that are removed, by index */
+    instant vips_since;               /* config.vip is as it is */
 
     struct loop *loop;
     struct instance instance;
@@ -100,6 +107,7 @@ struct daemon {
     struct watch *announce_alarm;
     struct watch *count_watch;
     struct watch *told_watch; /* of flows */
+    struct watch *removal_alarm;
     struct watch *links_watch;
     struct watch *rules_watch;
     struct watch *signal_watch[8];
@@ -115,6 +123,7 @@ struct daemon {
     struct repair rules_repair, links_repair;
     struct streak send_streak, apply_streak, renew_streak, count_streak, told_streak;
     struct streak store_streak, rules_streak, links_streak, address_streak, reopen_streak;
+    struct streak removal_streak;
 
     /* Answers to actions, stepped after the list that asked for them. */
     struct event queue[QUEUE_MAX];
@@ -132,7 +141,8 @@ struct daemon {
     bool count_for_core;            /* it was the core that asked */
     bool count_outdated;            /* another was asked for since it began */
     instant count_began;
-    usec count_took; /* the last one that ended */
+    instant counted_from; /* when the last dump that has ended well began */
+    usec count_took;      /* the last one that ended */
 
     struct heritage heritage;
     instant renewed; /* when the lease last began anew */
@@ -305,5 +315,23 @@ int daemon_rules(struct daemon *d, enum ctl_rules form, struct evbuffer *out, ch
 /* Goes over to the configuration file as it is now, or leaves everything as it
  * was: 0, or -errno with a sentence in `why` (256 bytes). */
 int daemon_reload(struct daemon *d, char *why);
+/* Removes the VIPs `gone` (by index) of those that are being removed: 0, or -errno with a
+ * sentence in `why`, and everything as it was. */
+int daemon_vips_remove(struct daemon *d, const bool gone[VIPS_MAX], char *why);
+
+/* daemon_removal.c */
+
+/* Adds to `c`, which is to be the configuration, the VIPs of the present one that it lacks
+ * and that have a while yet. */
+void removals_add(const struct daemon *d, struct config *c, struct removal of[VIPS_MAX]);
+/* Takes them away again. False: there is none. */
+bool removals_drop(struct config *c);
+/* d->config is another: looks after those that are being removed. */
+void removals_watch(struct daemon *d);
+/* Ends them now. 0, or -errno and a sentence in `why` (256 bytes). */
+int removals_end(struct daemon *d, char *why);
+/* 0 or -errno. */
+int removals_start(struct daemon *d);
+void removals_stop(struct daemon *d);
 
 #endif

@@ -5,6 +5,9 @@
  * kernel touched: addresses of VIPs that went go first, then the tables are
  * replaced in one batch, then new addresses come. If the kernel refuses, the old
  * state is put back. What did not change is left alone.
+ *
+ * A VIP that is no longer in the file stays while it has flows here, for node.stop_drain
+ * at most (daemon_removal.c): it is part of the configuration until then.
  */
 #include <errno.h>
 #include <sodium.h>
@@ -22,6 +25,7 @@ struct reload {
     struct config config;
     struct node_config node_config;
     struct nft_place place[VIPS_MAX];
+    struct removal removal[VIPS_MAX];
     struct vipset *vipset;
     struct links links;
     struct witnessing witnessing;
@@ -61,6 +65,7 @@ static int reload_read(struct daemon *d, struct reload *r)
         snprintf(r->why, WHY_BYTES, "%s", obstacle);
         return -EINVAL;
     }
+    removals_add(d, &r->config, r->removal);
     return 0;
 }
 
@@ -85,28 +90,36 @@ static int refusal(struct reload *r, int rc, const char *what)
     return rc;
 }
 
+static int vips_open(struct daemon *d, struct reload *r)
+{
+    char missing[IFNAME_BYTES_MAX + 1] = "";
+    int rc = vipset_open(&r->vipset, d->rtnl, &r->config, r->place, missing);
+    if (rc < 0 && removals_drop(&r->config)) { /* they are not to be in the way of others */
+        log_info("vip", "VIPs that are no longer in the configuration are removed at once");
+        rc = vipset_open(&r->vipset, d->rtnl, &r->config, r->place, missing);
+    }
+    if (rc < 0 && missing[0] != '\0') {
+        snprintf(r->why, WHY_BYTES,
+                 "vips: there is no interface %s: create it, or name one "
+                 "of `ip link`",
+                 missing);
+        return rc;
+    }
+    return rc < 0 ? refusal(r, rc, "cannot read the VIPs' interfaces") : 0;
+}
+
 /* Opens what is new. Changes nothing. */
 static int reload_open(struct daemon *d, struct reload *r)
 {
-    char missing[IFNAME_BYTES_MAX + 1] = "";
     r->vips_differ = vips_differ(&d->config, &r->config);
     r->udp_differ = udp_differs(&d->config, &r->config);
     r->witness_differs =
         memcmp(&d->config.witness, &r->config.witness, sizeof d->config.witness) != 0;
     memcpy(r->place, d->place, sizeof r->place);
-    if (r->vips_differ) {
-        int rc = vipset_open(&r->vipset, d->rtnl, &r->config, r->place, missing);
-        if (rc < 0 && missing[0] != '\0') {
-            snprintf(r->why, WHY_BYTES,
-                     "vips: there is no interface %s: create it, or name one "
-                     "of `ip link`",
-                     missing);
-            return rc;
-        }
-        if (rc < 0)
-            return refusal(r, rc, "cannot read the VIPs' interfaces");
-    }
-    int rc = daemon_node_config(d, &r->config, r->place, &r->node_config);
+    int rc = r->vips_differ ? vips_open(d, r) : 0;
+    if (rc < 0)
+        return rc;
+    rc = daemon_node_config(d, &r->config, r->place, &r->node_config);
     if (rc < 0) {
         snprintf(r->why, WHY_BYTES, "%s", d->why);
         return rc;
@@ -171,49 +184,84 @@ static void reload_tell(struct daemon *d, struct reload *r)
     daemon_step(d, &(struct event){.kind = EVENT_RELOAD, .reload = &d->node_config});
     if (r->witness_differs)
         daemon_witness_replace(d, &r->witnessing);
+    memcpy(d->removal, r->removal, sizeof d->removal);
+    if (r->vips_differ)
+        d->vips_since = loop_now();
+    removals_watch(d);
     if (!r->vips_differ)
         return;
     daemon_links_tell(d);
     daemon_announce(d);
 }
 
+/* Goes over to r->config. */
 static int reload_try(struct daemon *d, struct reload *r)
 {
-    int rc = reload_read(d, r);
-    if (rc == 0)
-        rc = reload_open(d, r);
+    int rc = reload_open(d, r);
     if (rc == 0)
         rc = reload_kernel(d, r);
+    if (rc == 0)
+        reload_tell(d, r);
     return rc;
 }
 
-int daemon_reload(struct daemon *d, char *why)
+static struct reload *reload_new(char *why)
 {
-    why[0] = '\0';
-    if (d->leaving || d->ended) {
-        snprintf(why, WHY_BYTES, "this node is leaving the cluster");
-        return -EBUSY;
-    }
     struct reload *r = calloc(1, sizeof *r);
-    if (r == NULL) {
+    why[0] = '\0';
+    if (r == NULL)
         snprintf(why, WHY_BYTES, "not enough memory");
-        return -ENOMEM;
-    }
-    r->why = why;
-    notify_send(NOTIFY_RELOADING, NULL);
-    int rc = reload_try(d, r);
-    if (rc == 0) {
-        reload_tell(d, r);
-        log_info("conf", "reloaded %s", d->options.config_path);
-    } else {
-        log_error("conf", "not reloaded, everything stays as it was: %s", why);
-    }
-    notify_send(NOTIFY_READY, NULL);
+    else
+        r->why = why;
+    return r;
+}
+
+static void reload_free(struct reload *r)
+{
     links_close(&r->links);
     witnessing_close(&r->witnessing);
     if (r->vipset != NULL)
         vipset_close(r->vipset);
     sodium_memzero(r, sizeof *r);
     free(r);
+}
+
+int daemon_reload(struct daemon *d, char *why)
+{
+    if (d->leaving || d->ended) {
+        snprintf(why, WHY_BYTES, "this node is leaving the cluster");
+        return -EBUSY;
+    }
+    struct reload *r = reload_new(why);
+    if (r == NULL)
+        return -ENOMEM;
+    notify_send(NOTIFY_RELOADING, NULL);
+    int rc = reload_read(d, r);
+    if (rc == 0)
+        rc = reload_try(d, r);
+    if (rc == 0)
+        log_info("conf", "reloaded %s", d->options.config_path);
+    else
+        log_error("conf", "not reloaded, everything stays as it was: %s", why);
+    notify_send(NOTIFY_READY, NULL);
+    reload_free(r);
+    return rc;
+}
+
+int daemon_vips_remove(struct daemon *d, const bool gone[VIPS_MAX], char *why)
+{
+    struct reload *r = reload_new(why);
+    if (r == NULL)
+        return -ENOMEM;
+    r->config = d->config;
+    r->config.vips = 0;
+    for (size_t i = 0; i < d->config.vips; i++) {
+        if (gone[i])
+            continue;
+        r->removal[r->config.vips] = d->removal[i];
+        r->config.vip[r->config.vips++] = d->config.vip[i];
+    }
+    int rc = reload_try(d, r);
+    reload_free(r);
     return rc;
 }

@@ -151,7 +151,8 @@ static void announce_rang(void *arg, int number)
     size_t i = d->announce_next++;
     (void)number;
     if (i < d->config.vips) {
-        int rc = announce_vip(&d->config.vip[i], &d->place[i]);
+        const struct vip_config *vip = &d->config.vip[i];
+        int rc = vip->removing ? 0 : announce_vip(vip, &d->place[i]);
         if (rc < 0)
             log_debug("vip", "cannot announce: %s", strerror(-rc));
         watch_at(d->announce_alarm, instant_add(loop_now(), ANNOUNCE_GAP));

@@ -165,6 +165,8 @@ static int restart_try(struct daemon *d, char *why)
     if (rc == 0)
         rc = binary_check(d, why);
     if (rc == 0)
+        rc = removals_end(d, why); /* the new run will know nothing of them */
+    if (rc == 0)
         renewal_await(d);
     if (rc == 0 && (d->leaving || d->ended))
         rc = refuse(why, -EBUSY, "this node is leaving the cluster");

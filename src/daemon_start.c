@@ -119,7 +119,8 @@ static int start_sockets(struct daemon *d)
         return daemon_fail(d, rc, "control", "cannot listen on control.socket %s: %s",
                            c->control_socket,
                            rc == -EADDRINUSE ? "another daemon answers there" : strerror(-rc));
-    return daemon_repair_start(d);
+    rc = removals_start(d);
+    return rc < 0 ? rc : daemon_repair_start(d);
 }
 
 /* What the last run was asked to keep. A damaged file is no reason not to start:
@@ -241,6 +242,7 @@ void daemon_stop(struct daemon *d)
 {
     notify_send(NOTIFY_STOPPING, NULL);
     d->ended = true;
+    removals_stop(d);
     daemon_repair_stop(d);
     if (d->kernel_touched)
         kernel_give_back(d);

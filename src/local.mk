@@ -12,6 +12,7 @@ ipclusterd_SOURCES = \
 	%D%/daemon_notes.c \
 	%D%/daemon_private.h \
 	%D%/daemon_reload.c \
+	%D%/daemon_removal.c \
 	%D%/daemon_repair.c \
 	%D%/daemon_restart.c \
 	%D%/daemon_rules.c \

@@ -54,6 +54,8 @@ struct vip_config {
     bool early_drop;
     enum vip_orphans orphans;
     usec orphan_after;
+    bool removing;   /* no longer in the file: here, behind all others, until the flows that it
+                      has have ended */
     size_t services; /* ordered by protocol and first port; what none names is balanced */
     struct service_config service[SERVICES_MAX];
 };

@@ -110,7 +110,9 @@ static void vips_table(const struct call *c, const json_t *vips)
         table_cell(t, PLAIN, "%lld/%lld", owned, field_number(v, "buckets"));
         table_cell(t, PLAIN, "%lld", field_number(v, "lingering"));
         table_cell(t, PLAIN, "%s", text_count(field_number(v, "flows"), text));
-        if (lease > 0)
+        if (strcmp(field_text(v, "state"), "removing") == 0)
+            table_cell(t, DIM, "removing");
+        else if (lease > 0)
             table_cell(t, PLAIN, "%s", text_span(lease, text));
         else
             table_cell(t, owned > 0 ? BAD : DIM, owned > 0 ? "lapsed" : "-");

@@ -24,6 +24,7 @@ void check_members(struct findings *f, const json_t *status);
 void check_hearing(struct findings *f, const json_t *status);
 void check_quorum(struct findings *f, const json_t *status);
 void check_strangers(struct findings *f, const json_t *status);
+void check_vips(struct findings *f, const json_t *status);
 void check_timers(struct findings *f, const json_t *status);
 void check_clocks(struct findings *f, const json_t *status);
 void check_versions(struct findings *f, const json_t *status);

@@ -192,7 +192,7 @@ void findings_print(const struct screen *s, const json_t *status)
     static void (*const checks[])(struct findings *, const json_t *) = {
         check_state,  check_members, check_hearing,  check_quorum, check_strangers,
         check_kernel, check_buckets, check_timers,   check_clocks, check_versions,
-        check_key,    check_skew,    check_rejected,
+        check_key,    check_skew,    check_rejected, check_vips,
     };
     struct findings f = {.screen = s};
     size_t members = json_array_size(json_object_get(status, "members"));

@@ -261,6 +261,24 @@ void check_strangers(struct findings *f, const json_t *status)
     }
 }
 
+void check_vips(struct findings *f, const json_t *status)
+{
+    json_t *others = json_array();
+    char names[256];
+    size_t i;
+    json_t *m;
+
+    json_array_foreach(json_object_get(status, "members"), i,
+                       m) if (json_array_size(json_object_get(m, "differs")) > 0)
+        json_array_append(others, json_object_get(m, "name"));
+    if (json_array_size(others) > 0)
+        finding(f, false, "Give all nodes the same vips, then clusterctl reload on each.",
+                "Another list of VIPs than this node's: %s. What only some have is served by those "
+                "alone.",
+                names_write(others, names, sizeof names));
+    json_decref(others);
+}
+
 /* --------------------------------------------------------- what they go by */
 
 void check_timers(struct findings *f, const json_t *status)

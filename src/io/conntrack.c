@@ -245,6 +245,7 @@ static void flow_count(struct conntrack *c, const struct nf_conntrack *nfct)
     c->so_far.vip[flow.vip]++;
     if (!flow.kept)
         return;
+    c->so_far.kept[flow.vip]++;
     c->so_far.of[flow.bucket]++;
     c->so_far.total++;
     if (c->follow[flow.bucket] && c->whole)

@@ -16,6 +16,7 @@ struct conntrack_counts {
     uint32_t of[BUCKETS_MAX]; /* TCP flows per bucket that still need this node:
                                   not TIME_WAIT, CLOSE, SYN_SENT2 */
     uint64_t vip[VIPS_MAX];   /* all flows per VIP, of any protocol */
+    uint64_t kept[VIPS_MAX];  /* of those in `of`; as of the last dump */
     uint64_t total;           /* sum of `of` */
 };
 

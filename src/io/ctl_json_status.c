@@ -57,6 +57,17 @@ static void member_hearing_add(json_t *object, const struct status *s, size_t in
 }
 
 /* What membership knows of it beside that. */
+/* Names of a set of 1 << enum config_part. */
+static json_t *parts_json(unsigned parts)
+{
+    json_t *list = json_array();
+
+    for (unsigned part = 0; part < PART_MAX; part++)
+        if ((parts & 1u << part) != 0)
+            json_array_append_new(list, json_string(conf_part_name((enum config_part)part)));
+    return list;
+}
+
 static void member_standing_add(json_t *object, const struct status_member *m)
 {
     json_object_set_new(object, "hold_ms", json_integer(ctl_json_ms(m->hold_left)));
@@ -64,6 +75,7 @@ static void member_standing_add(json_t *object, const struct status_member *m)
     json_object_set_new(object, "protocol", json_integer((json_int_t)m->version));
     json_object_set_new(object, "clock_ms", json_integer((json_int_t)m->clock_ms));
     json_object_set_new(object, "key_next", key_json(m->key_next));
+    json_object_set_new(object, "differs", parts_json(m->parts));
 }
 
 static json_t *members_json(const struct status *s)
@@ -119,12 +131,8 @@ static json_t *keys_json(const struct status *s)
 
 static json_t *stranger_json(const struct status_stranger *stranger)
 {
-    json_t *differs = json_array();
-
-    for (unsigned part = 0; part < PART_MAX; part++)
-        if ((stranger->parts & 1u << part) != 0)
-            json_array_append_new(differs, json_string(conf_part_name((enum config_part)part)));
-    return json_pack("{s:o, s:o}", "name", ctl_json_text(stranger->name), "differs", differs);
+    return json_pack("{s:o, s:o}", "name", ctl_json_text(stranger->name), "differs",
+                     parts_json(stranger->parts));
 }
 
 static json_t *strangers_json(const struct status *s)

@@ -86,11 +86,24 @@ void nft_close(struct nft *n)
     free(n);
 }
 
+/* Its address may not be there yet: it claims nothing before it is. */
+static bool vip_is_fresh(const struct nft_layout *before, const struct vip_config *v)
+{
+    for (size_t i = 0; i < before->vips; i++)
+        if (memcmp(&before->vip[i].address, &v->address, sizeof v->address) == 0)
+            return before->fresh[i];
+    return true;
+}
+
 int nft_reconfigure(struct nft *n, const struct config *c, const struct nft_place *place)
 {
+    struct nft_layout fresh;
     usec was = n->layout.lease;
 
-    nft_layout_init(&n->layout, c, place);
+    nft_layout_init(&fresh, c, place);
+    for (size_t i = 0; i < fresh.vips; i++)
+        fresh.fresh[i] = vip_is_fresh(&n->layout, &fresh.vip[i]);
+    n->layout = fresh;
     /* What is left of the lease must not grow by a longer one. */
     if (n->layout.lease > was)
         n->renewed = instant_add(n->renewed, was - n->layout.lease);
@@ -372,9 +385,11 @@ int nft_renew(struct nft *n, usec span)
     for (int tries = 0; tries < 2 && error == -ENOENT; tries++) {
         now = clock_now();
         nft_batch_begin(&n->batch);
-        nft_elem_lease_renew(&n->batch, &n->layout, (uint64_t)(span / USEC_PER_MS));
-        error = n->layout.vips > 0 ? nft_batch_send(&n->batch) : 0;
+        bool any = nft_elem_lease_renew(&n->batch, &n->layout, (uint64_t)(span / USEC_PER_MS));
+        error = any ? nft_batch_send(&n->batch) : 0;
     }
+    if (error == 0)
+        memset(n->layout.fresh, 0, sizeof n->layout.fresh);
     if (error == 0)
         n->renewed = instant_add(now, span - n->layout.lease);
     else if (error == -ENOENT)

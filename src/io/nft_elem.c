@@ -345,21 +345,26 @@ static void put_lease(struct nft_batch *b, const struct nft_layout *l, size_t vi
     list_flush(&list);
 }
 
+/* What is being removed has no lease, and so lets no new flow in and forwards none. */
 void nft_elem_lease_start(struct nft_batch *b, const struct nft_layout *l, uint64_t left)
 {
     for (size_t vip = 0; vip < l->vips; vip++)
-        for (enum nft_table t = 0; t < NFT_TABLE_MAX; t++)
-            if (nft_lease_in(&l->vip[vip], t))
+        for (enum nft_table t = 0; t < NFT_TABLE_MAX && !l->vip[vip].removing; t++)
+            if (nft_lease_in(&l->vip[vip], t) && !l->fresh[vip])
                 put_lease(b, l, vip, t, NFT_MSG_NEWSETELEM, left);
 }
 
-void nft_elem_lease_renew(struct nft_batch *b, const struct nft_layout *l, uint64_t left)
+bool nft_elem_lease_renew(struct nft_batch *b, const struct nft_layout *l, uint64_t left)
 {
     static const uint16_t steps[] = {NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM, NFT_MSG_NEWSETELEM};
+    bool any = false;
 
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         for (size_t vip = 0; vip < l->vips; vip++)
-            for (enum nft_table t = 0; t < NFT_TABLE_MAX; t++)
-                if (nft_lease_in(&l->vip[vip], t))
+            for (enum nft_table t = 0; t < NFT_TABLE_MAX && !l->vip[vip].removing; t++)
+                if (nft_lease_in(&l->vip[vip], t)) {
                     put_lease(b, l, vip, t, steps[i], left);
+                    any = true;
+                }
+    return any;
 }

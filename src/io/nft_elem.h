@@ -48,7 +48,8 @@ void nft_elem_constant(struct nft_batch *b, const struct nft_layout *l, enum nft
 /* Starts all leases, in sets that are new, with `left` (ms, > 0) to run. */
 void nft_elem_lease_start(struct nft_batch *b, const struct nft_layout *l, uint64_t left);
 
-/* Starts all leases anew, whether or not they are running, with `left` as above. */
-void nft_elem_lease_renew(struct nft_batch *b, const struct nft_layout *l, uint64_t left);
+/* Starts all leases anew, whether or not they are running, with `left` as above. False:
+ * there is none. */
+bool nft_elem_lease_renew(struct nft_batch *b, const struct nft_layout *l, uint64_t left);
 
 #endif

@@ -28,6 +28,7 @@ struct nft_layout {
     size_t vips;
     struct vip_config vip[VIPS_MAX];
     struct nft_place place[VIPS_MAX];
+    bool fresh[VIPS_MAX]; /* it has just come: its lease begins with the next renewal */
 };
 
 void nft_layout_init(struct nft_layout *l, const struct config *c, const struct nft_place *place);

@@ -30,6 +30,7 @@ struct vipset {
     struct rtnl *rtnl;
     char directory[PATH_BYTES_MAX + 1];
     struct items wanted; /* in the order of making: MACs, NICs, addresses */
+    size_t removing;     /* of the addresses, the last ones: their links do not count */
     struct items owned;  /* as the journal has it */
     int told;            /* the failure that the log has already; 0 none */
 };
@@ -160,6 +161,7 @@ int vipset_open(struct vipset **out, struct rtnl *r, const struct config *c,
         error = place_find(v, c, c->vip[i].interface, &place[i]);
         if (error == -ENODEV)
             memcpy(missing, c->vip[i].interface, IFNAME_BYTES_MAX + 1);
+        v->removing += c->vip[i].removing;
     }
     if (error == 0)
         error = wanted_make(c, place, &v->wanted);
@@ -356,7 +358,7 @@ int vipset_apply(struct vipset *v, unsigned *repaired)
 
 bool vipset_links_up(struct vipset *v)
 {
-    for (size_t i = 0; i < v->wanted.count; i++) {
+    for (size_t i = 0; i + v->removing < v->wanted.count; i++) {
         const struct item *item = &v->wanted.item[i];
         struct rtnl_link link;
         /* Every VIP has an address item. */

@@ -23,7 +23,7 @@ PARTS = {
 def odd_config(node, part):
     config = node.config()
     if part == "vips":
-        config["vips"] = config["vips"][:1]
+        config["vips"][0]["address"] = node.cluster.vip4 + "/17"
     for group, values in (PARTS[part][0] or {}).items():
         config.setdefault(group, {}).update(values)
     return config

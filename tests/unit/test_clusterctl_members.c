@@ -271,6 +271,10 @@ static void test_status_of_disagreements(void **state)
     assert_says(output, "- An older version of the protocol is spoken by node3.");
     assert_says(output, "late, at most 145.0ms; patience +120ms\n");
     assert_says(output, "- This node's timers run late, by 145ms at the worst");
+    assert_says_not(output, "list of VIPs");
+    s->member[1].parts = s->member[2].parts = 1u << PART_VIPS;
+    assert_int_equal(run("status"), 0);
+    assert_says(output, "- Another list of VIPs than this node's: node2 and node3.");
 }
 
 static void test_status_of_a_roll_over(void **state)

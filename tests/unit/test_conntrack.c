@@ -176,6 +176,9 @@ static void test_flows(void **state)
     assert_int_equal(counts.vip[0], 6);
     assert_int_equal(counts.vip[1], 1);
     assert_int_equal(counts.vip[2], 1);
+    assert_int_equal(counts.kept[0], 4); /* neither half-open ones nor our own */
+    assert_int_equal(counts.kept[1], 1);
+    assert_int_equal(counts.kept[2], 1);
 }
 
 /* Counted in the buckets that the rules put them into: by port, by service. */

@@ -47,10 +47,11 @@ static void test_status_is_the_contract(void **state)
                 "\"claimed\": 128, \"lingering\": 0, \"flows\": 0, \"last_heard_ms\": 12,"
                 "\"flap_penalty\": 0, \"rtt_us\": 180, \"loss_percent\": 0.0, \"hold_ms\": 0,"
                 "\"voter\": false, \"protocol\": 2, \"clock_ms\": 0, \"key_next\": null,"
-                "\"hears\": [\"web1\"], \"deaf_to\": []}");
+                "\"differs\": [], \"hears\": [\"web1\"], \"deaf_to\": []}");
     assert_int_equal(json_array_size(vips), 3);
     assert_json(json_array_get(vips, 0),
-                "{\"address\": \"192.168.0.2/24\", \"interface\": \"eth0\", \"mode\": \"shared\","
+                "{\"address\": \"192.168.0.2/24\", \"interface\": \"eth0\", \"state\": \"serving\","
+                "\"mode\": \"shared\","
                 "\"select\": \"mask\", \"affinity\": \"address\", \"services\": [], \"mac\": "
                 "\"02:bf:c0:a8:00:02\", "
                 "\"buckets\": 256,"

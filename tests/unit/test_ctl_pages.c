@@ -70,6 +70,7 @@ static void test_standing_of_members(void **state)
     m->clock_ms = -7300;
     m->key_next = 0xf;
     m->version = 1;
+    m->parts = 1u << PART_VIPS;
     page = get("/v1/members");
     assert_json(json_object_get(member(page, 1), "state"), "\"held\"");
     assert_json(json_object_get(member(page, 1), "flap_penalty"), "4000000000");
@@ -77,6 +78,7 @@ static void test_standing_of_members(void **state)
     assert_json(json_object_get(member(page, 1), "clock_ms"), "-7300");
     assert_json(json_object_get(member(page, 1), "key_next"), "\"000000000000000f\"");
     assert_json(json_object_get(member(page, 1), "protocol"), "1");
+    assert_json(json_object_get(member(page, 1), "differs"), "[\"vips\"]");
     json_decref(page);
 }
 

@@ -191,6 +191,51 @@ static void test_lease_in_new_configuration(void **state)
     assert_true(leases_over_before(renewed + 5 * LEASE_MS));
 }
 
+/* What is being removed gets none, what has just come waits for a renewal; and what is
+ * brought back, or only changes its place, has what it had. */
+static void test_lease_of_those_that_come_and_go(void **state)
+{
+    (void)state;
+
+    made_open_all();
+    size_t last = config.vips - 1, all = made_leases_wanted();
+    config.lease = 3600 * USEC_PER_S;
+    assert_int_equal(nft_reconfigure(nft, &config, place), 0);
+    assert_int_equal(nft_apply(nft, &plan), 0);
+    assert_int_equal(nft_renew(nft, 3600 * USEC_PER_S), 0);
+    assert_int_equal(made_leases_running(), all);
+
+    config.vip[last].removing = true;
+    assert_int_equal(nft_reconfigure(nft, &config, place), 0);
+    assert_int_equal(nft_apply(nft, &plan), 0);
+    size_t others = made_leases_running();
+    assert_int_equal(others, all - (strcmp(made_early_table(last), "netdev") == 0 ? 1 : 2));
+    assert_int_equal(nft_renew(nft, 3600 * USEC_PER_S), 0);
+    assert_int_equal(made_leases_running(), others);
+
+    config.vip[last].removing = false;
+    assert_int_equal(nft_reconfigure(nft, &config, place), 0);
+    assert_int_equal(nft_apply(nft, &plan), 0);
+    assert_int_equal(made_leases_running(), all);
+
+    config.vips--;
+    assert_int_equal(nft_reconfigure(nft, &config, place), 0);
+    assert_int_equal(nft_apply(nft, &plan), 0);
+    assert_int_equal(made_leases_running(), others);
+    config.vips++;
+    assert_int_equal(nft_reconfigure(nft, &config, place), 0);
+    assert_int_equal(nft_apply(nft, &plan), 0);
+    assert_int_equal(made_leases_running(), others);
+    nft_lost(nft); /* a repair meanwhile changes nothing about it */
+    assert_int_equal(nft_apply(nft, &plan), 0);
+    assert_int_equal(made_leases_running(), others);
+    assert_int_equal(nft_renew(nft, 3600 * USEC_PER_S), 0);
+    assert_int_equal(made_leases_running(), all);
+    assert_int_equal(nft_reconfigure(nft, &config, place), 0);
+    assert_int_equal(nft_apply(nft, &plan), 0);
+    assert_int_equal(made_leases_running(), all);
+}
+
 /* ---- counters ------------------------------------------------------------------ */
 
 /* What was counted by tables that have been replaced is not lost. */
@@ -230,6 +275,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lease, made_setup, made_teardown),
         cmocka_unit_test_setup_teardown(test_lease_in_new_tables, made_setup, made_teardown),
         cmocka_unit_test_setup_teardown(test_lease_in_new_configuration, made_setup, made_teardown),
+        cmocka_unit_test_setup_teardown(test_lease_of_those_that_come_and_go, made_setup,
+                                        made_teardown),
         cmocka_unit_test_setup_teardown(test_counters, made_setup, made_teardown),
     };
 
