@@ -120,14 +120,33 @@ static void count_begin(struct daemon *d, bool for_core)
     d->count_outdated = false;
 }
 
-static void action_count(struct daemon *d)
+/* True if the core's answer is there now; else it comes when the table has been counted. */
+static bool count_ask(struct daemon *d)
 {
     if (conntrack_known(d->conntrack, &d->config, &d->counts))
-        daemon_answer(d, &(struct event){.kind = EVENT_FLOWS, .flows = {.of = d->counts.of}});
-    else if (d->counting)
+        return true;
+    usec rest = conntrack_rest(d->conntrack);
+    if (d->counting)
         d->count_outdated = true;
-    else if (!conntrack_rests(d->conntrack)) /* else the core asks again */
+    else if (rest > 0)
+        watch_at(d->count_alarm, instant_add(loop_now(), rest));
+    else
         count_begin(d, true);
+    return false;
+}
+
+static void action_count(struct daemon *d)
+{
+    if (count_ask(d))
+        daemon_answer(d, &(struct event){.kind = EVENT_FLOWS, .flows = {.of = d->counts.of}});
+}
+
+static void count_rang(void *arg, int number)
+{
+    struct daemon *d = arg;
+    (void)number;
+    if (count_ask(d))
+        daemon_step(d, &(struct event){.kind = EVENT_FLOWS, .flows = {.of = d->counts.of}});
 }
 
 /* The core counts rarely where nothing lingers. Who asks for the status wants to
@@ -173,7 +192,9 @@ int daemon_count_start(struct daemon *d)
     int rc = conntrack_open(&d->conntrack);
     if (rc < 0)
         return rc;
-    rc = loop_readable(d->loop, conntrack_fd(d->conntrack), count_readable, d, &d->count_watch);
+    rc = loop_alarm(d->loop, count_rang, d, &d->count_alarm);
+    if (rc == 0)
+        rc = loop_readable(d->loop, conntrack_fd(d->conntrack), count_readable, d, &d->count_watch);
     int told = conntrack_told_fd(d->conntrack);
     if (rc == 0 && told >= 0)
         rc = loop_readable(d->loop, told, told_readable, d, &d->told_watch);
@@ -183,8 +204,9 @@ int daemon_count_start(struct daemon *d)
 void daemon_count_stop(struct daemon *d)
 {
     watch_close(d->count_watch);
+    watch_close(d->count_alarm);
     watch_close(d->told_watch);
-    d->count_watch = d->told_watch = NULL;
+    d->count_watch = d->count_alarm = d->told_watch = NULL;
     if (d->conntrack != NULL)
         conntrack_close(d->conntrack);
     d->conntrack = NULL;

@@ -106,7 +106,8 @@ struct daemon {
     struct watch *clock_alarm; /* when the core is told the wall clock */
     struct watch *announce_alarm;
     struct watch *count_watch;
-    struct watch *told_watch; /* of flows */
+    struct watch *count_alarm; /* for a count that has to wait until the table has had its rest */
+    struct watch *told_watch;  /* of flows */
     struct watch *removal_alarm;
     struct watch *links_watch;
     struct watch *rules_watch;

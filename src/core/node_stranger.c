@@ -253,5 +253,6 @@ void node_bars_watch(struct node *n)
     for (size_t i = 0; i < n->roster.count; i++)
         apart = apart || node_apart(n, &n->roster.member[i]);
     n->serve_dirty = n->serve_dirty || apart != n->apart;
+    n->others_stale = n->others_stale || apart || n->apart;
     n->apart = apart;
 }

@@ -449,7 +449,9 @@ bool conntrack_known(struct conntrack *c, const struct config *config, struct co
     return true;
 }
 
-bool conntrack_rests(const struct conntrack *c)
+usec conntrack_rest(const struct conntrack *c)
 {
-    return clock_usec(CLOCK_MONOTONIC) - c->ended < REST_PART * c->took;
+    const usec left = c->ended + REST_PART * c->took - clock_usec(CLOCK_MONOTONIC);
+
+    return left > 0 ? left : 0;
 }

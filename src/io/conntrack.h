@@ -59,7 +59,7 @@ int conntrack_told(struct conntrack *c, const struct config *config);
  */
 bool conntrack_known(struct conntrack *c, const struct config *config,
                      struct conntrack_counts *out);
-/* True if the next dump should wait: the last has taken long, and was just now. */
-bool conntrack_rests(const struct conntrack *c);
+/* How long the next dump should wait, for the last has taken long; 0: it may begin. */
+usec conntrack_rest(const struct conntrack *c);
 
 #endif

@@ -2,7 +2,7 @@
 
 EXTRA_DIST += tests/lab
 
-.PHONY: lab-soak lab-figures
+.PHONY: lab-soak lab-churn lab-figures
 
 # Chaos until LAB_MINUTES are over; needs root.
 # make lab-soak LAB_MINUTES=5 LAB_FLAGS='--quorum majority'
@@ -10,6 +10,12 @@ LAB_MINUTES = 30
 lab-soak: all
 	'$(srcdir)/tests/isolate.sh' /usr/bin/python3 -B '$(srcdir)/%D%/soak.py' \
 		--bindir '$(abs_builddir)' --minutes $(LAB_MINUTES) $(LAB_FLAGS)
+
+# A thousand drains, joins and weights under a hundred thousand connections; needs root.
+# make lab-churn LAB_FLAGS='--changes 100 --connections 0'
+lab-churn: all
+	'$(srcdir)/tests/isolate.sh' /usr/bin/python3 -B '$(srcdir)/%D%/churn.py' \
+		--bindir '$(abs_builddir)' $(LAB_FLAGS)
 
 # What README.md has: outages, detection, and what 3, 16 and 64 nodes cost.
 lab-figures: all

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from lab import Traffic, poll
+from lab.churn import Harm
 from lab.run import PREFIX, sweep
 from lab.traffic import HTTP, STREAM, UDP
 
@@ -109,6 +110,35 @@ def test_client_measures_an_outage(segment):
     assert t.outage() > up - down - 0.1, (t.outage(), up - down)
     assert ended < up + 0.3, (t.outage(), up - before)
     assert all(s.state == "open" and s.gap > 0.3 for s in t.final_streams)
+
+
+def test_client_comes_and_goes(segment):
+    """Streams that stay for a while; an outage amid them delays some, and in the end nobody is
+    there."""
+    host = segment.host("a", 21)
+    segment.route_to_client(host)
+    server = serve(host)
+    client = segment.client
+    segment.run.stalls(0)
+    began = time.monotonic()
+    with Traffic(client, client.direct4 + client.direct6, host.address4, host.address6, rate=100,
+                 streams=32, line=0.05, stay=0.4, sniff=True) as t:
+        poll("visits", lambda: len(t.visits) >= 100)
+        assert not Harm(t, segment.run, began).bad
+        host.cut(True)
+        t.run_for(0.4)
+        host.cut(False)
+        more = len(t.visits) + 150
+        poll("they go on", lambda: len(t.visits) >= more, 10)
+        harm = Harm(t, segment.run, began)
+        assert harm.count["delayed"] > 20 and harm.lost == harm.count["reset"] == 0, harm.count
+        segment.run.end(server, kill=True)
+        poll("nobody is there", lambda: Harm(t, segment.run, began).count["refused"] > 20)
+        t.stop()
+    ended = [v for v in t.visits if v.ok and max(v.connect, v.gap) < 0.2]
+    odd = [v for v in ended if not 0.15 < v.total < 1.0 or v.lines < 2 or v.node != "a"]
+    assert not odd, odd[:4]
+    assert len({v.source for v in ended}) > len(t.sources) / 2
 
 
 def test_client_sees_streams_break(segment):

@@ -46,7 +46,7 @@ struct slot {
 struct options {
     union addr vip[2]; /* IPv4, IPv6; family 0: none */
     double rate, udp_rate;
-    us deadline, udp_deadline, line_every;
+    us deadline, udp_deadline, line_every, stay;
     int http_port, stream_port, udp_port;
     unsigned streams;
 };
@@ -106,6 +106,10 @@ void stream_step(unsigned stream);
 /* Sends the lines that are due. */
 void streams_send(us now);
 void streams_report(void);
+/* With a time to stay: no new ones, and those that there are end as soon as they can. */
+void streams_leave(void);
+/* With a time to stay: ends those that are due. True if any is left. */
+bool streams_expire(us now);
 
 /* --- datagram.c */
 

@@ -7,6 +7,7 @@
  *   --deadline MS             given up after that (default 3000)
  *   --stream PORT --streams N N connections at the start, the sources in turn ...
  *   --line MS                 ... that send a line every MS (default 20) and check the echo
+ *   --stay MS                 ... for so long, half more or less; another begins then
  *   --udp PORT --udp-rate R   R datagrams a second; answers are counted for --udp-deadline MS
  *   --sniff IFACE             look at SYN-ACKs: two different ones for one SYN are told
  *   --seconds S               stop by itself
@@ -18,6 +19,7 @@
  *   c T SRC RESULT CONNECT_US TOTAL_US NODE       a connection that ended
  *   u T SRC REPLIES RTT_US NODES                  a datagram and its answers
  *   b T SRC REASON NODE                           a stream broke
+ *   s T SRC RESULT CONNECT_US TOTAL_US GAP_US LINES NODE   one that was to stay so long ended
  *   S SRC STATE NODE SENT ECHOED GAP_US REASON T  a stream, on report and at the end
  *   d T SRC PORT MAC MAC                          two SYN-ACKs for a SYN of T
  *   l T US                                        this loop itself was late
@@ -138,6 +140,11 @@ static bool time_step(us now)
         streams_send(now);
     left = conn_expire(now);
     left = datagrams_expire(now) || left;
+    if (options.stay > 0) {
+        if (stopping)
+            streams_leave();
+        left = streams_expire(now) || left;
+    }
     if (now - flushed > FLUSH_US) {
         fflush(stdout);
         flushed = now;
@@ -205,6 +212,8 @@ static bool option_set(const char *key, const char *value)
         options.streams = (unsigned)atoi(value);
     else if (strcmp(key, "--line") == 0)
         options.line_every = (us)(atof(value) * 1000);
+    else if (strcmp(key, "--stay") == 0)
+        options.stay = (us)(atof(value) * 1000);
     else if (strcmp(key, "--udp") == 0)
         options.udp_port = atoi(value);
     else if (strcmp(key, "--udp-rate") == 0)

@@ -1,6 +1,7 @@
 /*
  * Connections that stay: each sends numbered lines and checks that the echoes
- * come complete, in order and from one node.
+ * come complete, in order and from one node. With --stay each says goodbye after
+ * a while, when all its echoes are there, and another begins in its place.
  */
 #define _GNU_SOURCE
 #include "client.h"
@@ -21,6 +22,7 @@ struct stream {
     const char *state, *reason; /* opening, open, broken, closed */
     unsigned source;
     uint32_t sent, echoed;
+    us began, up, leave_at; /* up: it takes so long to be connected; -1: not yet */
     us due, gap, ended;
     us sent_at[RING]; /* on a clock that stands still while the loop is late */
     char node[NODE_BYTES];
@@ -29,12 +31,30 @@ struct stream {
 };
 
 static struct stream *streams;
+static bool leaving; /* no other takes the place of one that ends */
+
+/* The longest wait for an echo; a line that is still not echoed waits until now. */
+static us stream_gap(const struct stream *s, us now)
+{
+    us waits = s->echoed < s->sent ? now - late_total - s->sent_at[s->echoed % RING] : 0;
+
+    return waits > s->gap ? waits : s->gap;
+}
+
+static void visit_record(const struct stream *s, const char *result)
+{
+    printf("s %lld %u %s %lld %lld %lld %u %s\n", (long long)s->began, s->source, result,
+           (long long)s->up, (long long)(s->ended - s->began), (long long)stream_gap(s, s->ended),
+           s->echoed, s->node[0] != '\0' ? s->node : "-");
+}
 
 static void stream_end(struct stream *s, const char *state, const char *reason)
 {
     s->ended = clock_now();
     s->state = state;
     s->reason = reason;
+    if (options.stay > 0)
+        visit_record(s, strcmp(state, "closed") == 0 ? "ok" : reason);
     if (strcmp(state, "broken") == 0)
         printf("b %lld %u %s %s\n", (long long)s->ended, s->source, reason,
                s->node[0] != '\0' ? s->node : "-");
@@ -118,46 +138,53 @@ void stream_step(unsigned stream)
         return;
     }
     s->state = "open";
+    s->up = clock_now() - s->began;
     want(s->fd, EPOLLIN);
     stream_send(s, clock_now()); /* the first line at once, also when paused: tells the node */
 }
 
+/* From the next source; it stays for half as long as it should to half as long again. */
+static void stream_open(struct stream *s)
+{
+    static unsigned source;
+
+    while (vip_of(source) == NULL)
+        source = (source + 1) % source_count;
+    memset(s, 0, sizeof(*s));
+    s->source = source;
+    s->state = "opening";
+    s->reason = "-";
+    s->began = clock_now();
+    s->up = -1;
+    s->leave_at =
+        options.stay > 0 ? s->began + options.stay / 2 + random() % options.stay : INT64_MAX;
+    source = (source + 1) % source_count;
+    s->fd = connect_from(s->source, options.stream_port);
+    if (s->fd < 0) {
+        stream_end(s, "broken", reason_of(errno));
+        return;
+    }
+    watch(s->fd, KIND_STREAM, EPOLLOUT);
+    slots[s->fd].stream = (unsigned)(s - streams);
+}
+
 void streams_open(void)
 {
-    unsigned source = 0;
-
     streams = calloc(options.streams > 0 ? options.streams : 1, sizeof(*streams));
     if (streams == NULL)
         die("calloc");
-    for (unsigned i = 0; i < options.streams; i++, source = (source + 1) % source_count) {
-        struct stream *s = &streams[i];
-
-        while (vip_of(source) == NULL)
-            source = (source + 1) % source_count;
-        s->source = source;
-        s->state = "opening";
-        s->reason = "-";
-        s->fd = connect_from(source, options.stream_port);
-        if (s->fd < 0) {
-            stream_end(s, "broken", reason_of(errno));
-            continue;
-        }
-        watch(s->fd, KIND_STREAM, EPOLLOUT);
-        slots[s->fd].stream = i;
-    }
+    for (unsigned i = 0; i < options.streams; i++)
+        stream_open(&streams[i]);
 }
 
-/* A line that is still not echoed is a gap too, as long as it is now. */
 void streams_report(void)
 {
     us now = clock_now();
 
     for (unsigned i = 0; i < options.streams; i++) {
         struct stream *s = &streams[i];
-        us gap = s->gap, until = (s->ended != 0 ? s->ended : now) - late_total;
+        us gap = stream_gap(s, s->ended != 0 ? s->ended : now);
 
-        if (s->echoed < s->sent && until - s->sent_at[s->echoed % RING] > gap)
-            gap = until - s->sent_at[s->echoed % RING];
         printf("S %u %s %s %u %u %lld %s %lld\n", s->source, s->state,
                s->node[0] != '\0' ? s->node : "-", s->sent, s->echoed, (long long)gap, s->reason,
                (long long)s->ended);
@@ -169,6 +196,39 @@ void streams_report(void)
 void streams_send(us now)
 {
     for (unsigned i = 0; i < options.streams; i++)
-        if (strcmp(streams[i].state, "open") == 0 && streams[i].due <= now)
+        if (strcmp(streams[i].state, "open") == 0 && streams[i].due <= now &&
+            now < streams[i].leave_at)
             stream_send(&streams[i], now);
+}
+
+void streams_leave(void)
+{
+    us now = clock_now();
+
+    leaving = true;
+    for (unsigned i = 0; i < options.streams; i++)
+        if (streams[i].leave_at > now)
+            streams[i].leave_at = now;
+}
+
+/* Those that have said goodbye and have all their echoes, and those that wait for too
+ * long, end; others begin, after a while if it broke. */
+bool streams_expire(us now)
+{
+    bool left = false;
+
+    for (unsigned i = 0; i < options.streams; i++) {
+        struct stream *s = &streams[i];
+        bool open = strcmp(s->state, "open") == 0, ended = s->fd < 0;
+
+        if (!ended && open && now >= s->leave_at && s->echoed == s->sent)
+            stream_end(s, "closed", "-");
+        else if (!ended && (open ? stream_gap(s, now) : now - s->began) >= options.deadline)
+            stream_end(s, "broken", "timeout");
+        if (s->fd < 0 && !leaving &&
+            (strcmp(s->state, "closed") == 0 || now >= s->ended + options.line_every))
+            stream_open(s);
+        left = left || s->fd >= 0;
+    }
+    return left;
 }

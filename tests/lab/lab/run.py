@@ -190,13 +190,17 @@ class Run:
     def stalls(self, since, until=float("inf")):
         """How long the machine stood still at times between two instants, in seconds. Watching
         begins with the first question."""
+        return [long for _, long in self.standstills(since, until)]
+
+    def standstills(self, since, until=float("inf")):
+        """The same, as (when it went on, how long it had stood still)."""
         if self._watch is None:
             self._watch_log = open(self.directory / "stalls", "w+", encoding="ascii")
             self._watch = self.start([self.tool("watch")], stdout=self._watch_log)
         self._watch_log.seek(0)
         told = [tuple(int(n) / 1e6 for n in line.split())
                 for line in self._watch_log if line.endswith("\n")]
-        return [long for woke, long in told if woke >= since and woke - long <= until]
+        return [(woke, long) for woke, long in told if woke >= since and woke - long <= until]
 
     def start(self, argv, namespace=None, **options):
         """Starts a process that dies with us, by --pdeathsig; in a namespace, if one is named."""

@@ -46,14 +46,34 @@ class Stream(NamedTuple):
     ended: float
 
 
+class Visit(NamedTuple):
+    """A stream that had its time to stay, and is over."""
+    start: float
+    source: str
+    result: str      # ok, or why it broke
+    connect: float   # seconds until it was up; negative: never
+    total: float
+    gap: float       # longest time that a line waited for its echo
+    lines: int
+    node: str
+
+    @property
+    def ok(self):
+        return self.result == "ok"
+
+
 class Traffic:
     """Traffic from `host` with the `sources` (text addresses, both families) to the VIPs."""
 
     def __init__(self, host, sources, vip4=None, vip6=None, rate=0, deadline=3.0, streams=0,
-                 line=0.02, udp_rate=0, udp_deadline=0.5, sniff=False, ports=(HTTP, STREAM, UDP)):
+                 line=0.02, stay=0.0, udp_rate=0, udp_deadline=0.5, sniff=False,
+                 ports=(HTTP, STREAM, UDP)):
+        """`stay`: how long a stream lasts, half more or less, before another takes its place, from
+        the next source; 0: for ever."""
         self.host, self.sources = host, list(sources)
         self.rate, self.udp_deadline = rate, udp_deadline
         self.connections, self.datagrams, self.broken, self.doubles = [], [], [], []
+        self.visits = []
         self.late = []
         self._streams, self._report, self._reports = [], [], 0
         self._unread = 0
@@ -62,8 +82,8 @@ class Traffic:
         argv = [*host.run.promptly, host.run.tool("client"), "--sources", listing,
                 "--deadline", deadline * 1000,
                 "--http", ports[0], "--rate", rate, "--stream", ports[1], "--streams", streams,
-                "--line", line * 1000, "--udp", ports[2], "--udp-rate", udp_rate,
-                "--udp-deadline", udp_deadline * 1000]
+                "--line", line * 1000, "--stay", stay * 1000,
+                "--udp", ports[2], "--udp-rate", udp_rate, "--udp-deadline", udp_deadline * 1000]
         for key, value in (("--vip4", vip4), ("--vip6", vip6)):
             argv += [key, value] if value else []
         if sniff:
@@ -99,6 +119,10 @@ class Traffic:
             nodes = () if f[5] == "-" else tuple(f[5].split(","))
             self.datagrams.append(Datagram(int(f[1]) / 1e6, self.sources[int(f[2])], int(f[3]),
                                            int(f[4]) / 1e6, nodes))
+        elif kind == "s":
+            self.visits.append(Visit(int(f[1]) / 1e6, self.sources[int(f[2])], f[3],
+                                     int(f[4]) / 1e6, int(f[5]) / 1e6, int(f[6]) / 1e6,
+                                     int(f[7]), f[8]))
         elif kind == "b":
             self.broken.append((int(f[1]) / 1e6, self.sources[int(f[2])], f[3], f[4]))
         elif kind == "d":
