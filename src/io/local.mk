@@ -103,6 +103,8 @@ libio_a_SOURCES = \
 	%D%/vipset.h \
 	%D%/witness.c \
 	%D%/witness.h \
+	%D%/xdp.c \
+	%D%/xdp.h \
 	%D%/xdp_program.c \
 	%D%/xdp_program.h
 io_LIBS = $(NFTNL_LIBS) $(CONNTRACK_LIBS) $(MNL_LIBS) $(CONFIG_LIBS) \

@@ -362,6 +362,18 @@ tests_unit_test_xdp_program_SOURCES = \
 	%D%/xdp_made.c
 tests_unit_test_xdp_program_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
+unit_tests += %D%/test_xdp
+tests_unit_test_xdp_SOURCES = \
+	%D%/test_xdp.c \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/selection.c \
+	src/io/xdp.c \
+	src/io/xdp_program.c \
+	%D%/netlab.c \
+	%D%/xdp_made.c
+tests_unit_test_xdp_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
 # By hand: commands to src/io/nft on standard input.
 check_PROGRAMS += %D%/nft_driver
 tests_unit_nft_driver_SOURCES = %D%/nft_driver.c $(nft_sources)
