@@ -293,7 +293,7 @@ static void plan_settle(struct daemon *d)
     if (d->plan.generation > 0 || d->heritage.there)
         return;
     plan_init(&d->plan, d->config.buckets);
-    int rc = nft_apply(d->nft, &d->plan);
+    int rc = daemon_apply(d, &d->plan);
     if (rc < 0)
         log_error("nft", "the first plan was not applied: %s", nft_reason(d, rc));
 }

@@ -28,6 +28,17 @@ static size_t ops_standby(void *arg, unsigned bucket, int *order, size_t max)
     return node_standby(d->node, bucket, order, max);
 }
 
+static void packets_count(struct daemon *d, size_t vip)
+{
+    struct nft_counters *p = &d->packets[vip];
+    struct ctl_xdp *early = &d->early[vip];
+    if (nft_counters(d->nft, vip, p) < 0)
+        *p = (struct nft_counters){0};
+    early->mode = xdp_attached(d->xdp, vip) ? xdp_mode_name(d->config.xdp) : NULL;
+    early->dropped = xdp_dropped(d->xdp, vip);
+    p->foreign += early->dropped;
+}
+
 static const struct ctl_view *ops_view(void *arg)
 {
     struct daemon *d = arg;
@@ -35,13 +46,13 @@ static const struct ctl_view *ops_view(void *arg)
         return NULL;
     daemon_count_refresh(d);
     for (size_t i = 0; i < d->config.vips; i++)
-        if (nft_counters(d->nft, i, &d->packets[i]) < 0)
-            d->packets[i] = (struct nft_counters){0};
+        packets_count(d, i);
     d->view = (struct ctl_view){
         .config = &d->config,
         .status = d->status,
         .counts = &d->counts,
         .packets = d->packets,
+        .xdp = d->early,
         .unread = links_unread(d),
         .standby = ops_standby,
         .standby_arg = d,
@@ -252,15 +263,14 @@ static void dump_member(const struct status_member *m)
 static void dump_vip(struct daemon *d, size_t i)
 {
     char address[64];
-    struct nft_counters p;
-    if (nft_counters(d->nft, i, &p) < 0)
-        p = (struct nft_counters){0};
+    const struct nft_counters *p = &d->packets[i];
+    packets_count(d, i);
     log_info("status",
-             "vip %s on %s: packets accepted %" PRIu64 ", foreign %" PRIu64 ", orphaned %" PRIu64
-             ", forwarded %" PRIu64 ", refused %" PRIu64,
+             "vip %s on %s: packets accepted %" PRIu64 ", foreign %" PRIu64 " (%" PRIu64
+             " by XDP), orphaned %" PRIu64 ", forwarded %" PRIu64 ", refused %" PRIu64,
              address_text(&d->config.vip[i].address, address, sizeof address),
-             d->config.vip[i].interface, p.accepted, p.foreign, p.orphan_reset, p.forwarded,
-             p.refused);
+             d->config.vip[i].interface, p->accepted, p->foreign, d->early[i].dropped,
+             p->orphan_reset, p->forwarded, p->refused);
 }
 
 void daemon_dump(struct daemon *d)

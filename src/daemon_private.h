@@ -17,6 +17,7 @@
 #include "io/udp.h"
 #include "io/vipset.h"
 #include "io/witness.h"
+#include "io/xdp.h"
 #include "ipclusterd/node.h"
 #include "ipclusterd/status.h"
 #include "loop.h"
@@ -93,6 +94,7 @@ struct daemon {
     struct rtnl *rtnl;
     struct vipset *vipset;
     struct nft *nft;
+    struct xdp *xdp; /* NULL: none */
     struct conntrack *conntrack;
     struct links links;
     uint64_t unread; /* by links that were in use before */
@@ -155,7 +157,8 @@ struct daemon {
 
     struct ctl_view view;
     struct nft_counters packets[VIPS_MAX];
-    struct status *status; /* allocated when first asked for */
+    struct ctl_xdp early[VIPS_MAX]; /* of `packets` */
+    struct status *status;          /* allocated when first asked for */
 
     char why[DAEMON_WHY_BYTES];
 };
@@ -228,6 +231,9 @@ void daemon_mtu_tell(struct daemon *d);
 
 /* daemon_actions.c */
 
+/* Puts a plan into the kernel: the rules, and what is dropped before them. 0 or -errno, as
+ * nft_apply(). */
+int daemon_apply(struct daemon *d, const struct plan *plan);
 /* Carries out d->actions, which a step at `now` asked for. */
 void daemon_carry_out(struct daemon *d, instant now);
 /* Opens connection tracking and watches its answers. 0 or -errno. */

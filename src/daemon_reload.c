@@ -136,8 +136,17 @@ static int reload_open(struct daemon *d, struct reload *r)
 /* The rules of `c`, with the plan and the lease that are in force. */
 static int rules_change(struct daemon *d, const struct config *c, const struct nft_place *place)
 {
+    char why[XDP_WHY_BYTES];
+    xdp_pass(d->xdp);
     int rc = nft_reconfigure(d->nft, c, place);
-    return rc < 0 ? rc : nft_apply(d->nft, &d->plan);
+    if (rc == 0)
+        rc = nft_apply(d->nft, &d->plan);
+    if (rc < 0)
+        return rc;
+    if (xdp_change(d->xdp, c, place, why) < 0)
+        log_warn("xdp", "%s; what is another's is dropped by the rules alone", why);
+    xdp_after(d->xdp, &d->plan);
+    return 0;
 }
 
 static void reload_kernel_undo(struct daemon *d)

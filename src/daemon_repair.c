@@ -52,7 +52,7 @@ static void rules_repair(void *arg, int number)
     struct daemon *d = arg;
     (void)number;
     nft_lost(d->nft);
-    int rc = nft_apply(d->nft, &d->plan);
+    int rc = daemon_apply(d, &d->plan);
     repair_done(&d->rules_repair, true);
     if (rc < 0) {
         if (repair_is_told(&d->rules_repair))

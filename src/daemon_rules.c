@@ -44,10 +44,24 @@ static int table_list(struct daemon *d, char *family, struct evbuffer *out, char
     return rc;
 }
 
+static int xdp_list(struct daemon *d, struct evbuffer *out)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *file = open_memstream(&text, &length);
+    if (file == NULL)
+        return -ENOMEM;
+    if (d->xdp != NULL)
+        xdp_print(d->xdp, &d->config, file);
+    int rc = fclose(file) != 0 || evbuffer_add(out, text, length) != 0 ? -ENOMEM : 0;
+    free(text);
+    return rc;
+}
+
 static int tables_list(struct daemon *d, struct evbuffer *out, char *why)
 {
     static char families[][8] = {"inet", "netdev"};
-    int rc = 0;
+    int rc = xdp_list(d, out);
     for (size_t i = 0; i < sizeof families / sizeof *families && rc == 0; i++)
         rc = table_list(d, families[i], out, why);
     return rc;

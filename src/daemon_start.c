@@ -161,13 +161,24 @@ int daemon_linger(struct daemon *d)
 {
     plan_init(&d->plan, d->config.buckets);
     memset(d->plan.class_of, CLASS_LINGER, d->plan.buckets);
-    int rc = nft_apply(d->nft, &d->plan);
+    int rc = daemon_apply(d, &d->plan);
     if (rc < 0)
         return daemon_fail(d, rc, "nft",
                            "the kernel refuses our rules (%s): it needs nf_tables "
                            "with inet and netdev families, nft_fwd_netdev and nf_conntrack",
                            nft_reason(d, rc));
     return 0;
+}
+
+/* To go without is no reason not to start. Before the addresses come: a driver may take
+ * the link down for it. */
+static void start_xdp(struct daemon *d)
+{
+    char why[XDP_WHY_BYTES];
+    int rc = xdp_open(&d->xdp, &d->config, d->place, why);
+    if (rc < 0)
+        log_warn("xdp", "%s; what is another's is dropped by the rules alone", why);
+    xdp_after(d->xdp, &d->plan);
 }
 
 /* What the run before left stays in force until it is replaced in one batch. If its
@@ -180,12 +191,13 @@ static int start_kernel(struct daemon *d)
     int rc = vipset_recover(d->vipset);
     if (rc < 0)
         return daemon_fail(d, rc, "vip", "cannot undo what the last run left: %s", strerror(-rc));
-    if (!heritage_plan(d) || nft_apply(d->nft, &d->plan) < 0) {
+    if (!heritage_plan(d) || daemon_apply(d, &d->plan) < 0) {
         d->heritage.there = false;
         rc = daemon_linger(d);
     }
     if (rc < 0)
         return rc;
+    start_xdp(d);
     rc = vipset_apply(d->vipset, &repaired);
     if (rc < 0)
         return daemon_fail(d, rc, "vip", "cannot add the VIPs: %s", strerror(-rc));
@@ -246,6 +258,7 @@ void daemon_stop(struct daemon *d)
     daemon_repair_stop(d);
     if (d->kernel_touched)
         kernel_give_back(d);
+    xdp_close(d->xdp);
     heritage_close(d, !d->kernel_touched);
     privilege_realtime_end();
     if (d->ctl != NULL)
@@ -285,6 +298,7 @@ int daemon_preview(const struct config *c, FILE *out, char *why)
     fputs("# links and addresses\n", out);
     rc = vipset_print(c, place, out);
     fputs("\n# rules\n", out);
+    xdp_print(NULL, c, out);
     if (rc == 0)
         rc = nft_print(c, place, plan, out);
     if (rc == 0 && fflush(out) != 0)

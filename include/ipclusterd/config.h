@@ -23,6 +23,9 @@ enum vip_select { SELECT_MASK, SELECT_HASH, SELECT_MAX };
 enum vip_affinity { AFFINITY_ADDRESS, AFFINITY_NETWORK, AFFINITY_FLOW, AFFINITY_MAX };
 enum vip_orphans { ORPHANS_RESET, ORPHANS_DROP, ORPHANS_MAX };
 
+/* Whether what is another's is dropped by XDP: not; in the driver; above it. */
+enum xdp_mode { XDP_MODE_OFF, XDP_MODE_NATIVE, XDP_MODE_GENERIC, XDP_MODE_MAX };
+
 enum service_protocol { SERVICE_TCP, SERVICE_UDP, SERVICE_SCTP, SERVICE_ANY, SERVICE_MAX };
 
 /* BALANCE  each client goes to the owner of its bucket, as without services.
@@ -79,6 +82,7 @@ struct config {
     uint16_t weight;
     usec stop_drain;
     uint32_t mark; /* bits of the packet mark that are ours, at least two; 0: the default's */
+    enum xdp_mode xdp;
     char state_dir[PATH_BYTES_MAX + 1];
 
     /* heartbeat */

@@ -145,6 +145,25 @@ static void vips_detail_table(const struct call *c, const json_t *vips)
     table_print(t, &c->screen);
 }
 
+/* Of the foreign packets, those that did not come to the rules. */
+static void xdp_lines(const struct call *c, const json_t *vips)
+{
+    char line[256], text[16];
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(vips, i, v)
+    {
+        const json_t *packets = json_object_get(v, "packets");
+        if (!json_is_string(json_object_get(v, "xdp")))
+            continue;
+        snprintf(line, sizeof line, "XDP (%s) on %s has dropped %s of the foreign packets to %s.",
+                 field_text(v, "xdp"), field_text(v, "interface"),
+                 text_count(field_number(packets, "foreign_xdp"), text), field_text(v, "address"));
+        text_wrap(&c->screen, 0, line);
+    }
+}
+
 int cmd_status(const struct call *c)
 {
     json_t *status;
@@ -181,6 +200,7 @@ int cmd_vips(const struct call *c)
         vips_table(c, json_object_get(answer, "vips"));
         putchar('\n');
         vips_detail_table(c, json_object_get(answer, "vips"));
+        xdp_lines(c, json_object_get(answer, "vips"));
         services_table(&c->screen, json_object_get(answer, "vips"));
     }
     json_decref(answer);

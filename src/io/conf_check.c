@@ -249,6 +249,8 @@ const char *conf_reload_obstacle(const struct config *was, const struct config *
         return NEEDS_RESTART("node.name");
     if (strcmp(was->state_dir, is->state_dir) != 0)
         return NEEDS_RESTART("node.state_dir");
+    if (was->xdp != is->xdp)
+        return NEEDS_RESTART("node.xdp");
     if (was->realtime != is->realtime)
         return NEEDS_RESTART("heartbeat.realtime");
     if (strcmp(was->control_socket, is->control_socket) != 0)

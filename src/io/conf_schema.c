@@ -17,6 +17,8 @@ static const struct conf_word mode_words[] = {
     {"shared", false}, {"interface", false}, {"macvlan", true}, {"multicast", true},
     {"igmp", true},    {"dispatch", true},   {NULL, false},
 };
+static const struct conf_word xdp_words[] = {
+    {"off", false}, {"native", false}, {"generic", false}, {NULL, false}};
 static const struct conf_word select_words[] = {{"mask", false}, {"hash", false}, {NULL, false}};
 static const struct conf_word affinity_words[] = {
     {"address", false},
@@ -32,6 +34,7 @@ static const struct conf_word orphans_words[] = {{"reset", false}, {"drop", fals
 
 static_assert(QUORUM_NONE == 0 && QUORUM_MAJORITY == 1, "quorum_words");
 static_assert(VIP_SHARED == 0 && VIP_INTERFACE == 1, "mode_words");
+static_assert(XDP_MODE_OFF == 0 && XDP_MODE_NATIVE == 1 && XDP_MODE_GENERIC == 2, "xdp_words");
 static_assert(SELECT_MASK == 0 && SELECT_HASH == 1, "select_words");
 static_assert(AFFINITY_ADDRESS == 0 && AFFINITY_NETWORK == 1 && AFFINITY_FLOW == 2,
               "affinity_words");
@@ -74,6 +77,7 @@ const struct conf_key conf_keys[] = {
     {"node.stop_drain", T(duration), OPT, C(stop_drain), 0, 24 * H, "0s", NULL, NULL},
     /* Bits 0 to 30: the file's integers have no more. */
     {"node.mark", T(mark), OPT, C(mark), 3, INT32_MAX - 1, "0x70000", NULL, NULL},
+    {"node.xdp", T(word), OPT, C(xdp), 0, 0, "off", NULL, xdp_words},
     {"node.state_dir", T(path), OPT, C(state_dir), 2, PATH_BYTES_MAX, "/var/lib/ipclusterd",
      NULL, NULL},
 

@@ -26,12 +26,19 @@
 struct event_base;
 struct evbuffer;
 
+/* Of the packets to a VIP that are another's, those that XDP has dropped. */
+struct ctl_xdp {
+    const char *mode; /* "native", "generic"; NULL: it does not see them */
+    uint64_t dropped;
+};
+
 /* What the pages are made of, beside the core's status. */
 struct ctl_view {
     const struct config *config;
     const struct status *status;
     const struct conntrack_counts *counts; /* of this node, the latest */
-    const struct nft_counters *packets;    /* per VIP */
+    const struct nft_counters *packets;    /* per VIP; `foreign` includes what XDP has dropped */
+    const struct ctl_xdp *xdp;             /* per VIP */
     uint64_t unread;                       /* datagrams that the kernel dropped for us */
     size_t (*standby)(void *arg, unsigned bucket, int *order, size_t max);
     void *standby_arg;

@@ -101,23 +101,26 @@ static json_t *vip_json(const struct ctl_view *v, size_t index)
         [SELECT_MASK] = "mask", [SELECT_HASH] = "hash"};
     const struct vip_config *vip = &v->config->vip[index];
     const struct nft_counters *p = &v->packets[index];
+    const struct ctl_xdp *x = &v->xdp[index];
     const struct status *s = v->status;
     usec lease = s->lease_left > 0 && !vip->removing ? s->lease_left : 0;
     unsigned owned = vip->removing ? 0 : s->owned;
     unsigned lingering = s->lingering + s->owned - owned;
     char mac[18];
 
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:i, s:i, s:I, s:I,"
-                     " s:{s:I, s:I, s:I, s:I, s:I}}",
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:s?, s:i, s:i, s:i, s:i, s:I, s:I,"
+                     " s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
                      "address", vip_text(vip), "interface", vip->interface, "state",
                      vip->removing ? "removing" : "serving", "mode", mode_name[vip->mode], "select",
                      select_name[vip->select], "affinity", affinity_name[vip->affinity], "services",
-                     services_json(s, vip), "mac", json_string(mac_text(&vip->mac, mac)), "buckets",
-                     (int)s->buckets, "owned", (int)owned, "lingering", (int)lingering, "orphaned",
-                     (int)s->orphaned, "flows", (json_int_t)v->counts->vip[index], "lease_ms",
-                     ctl_json_ms(lease), "packets", "accepted", (json_int_t)p->accepted, "foreign",
-                     (json_int_t)p->foreign, "orphan_reset", (json_int_t)p->orphan_reset,
-                     "forwarded", (json_int_t)p->forwarded, "refused", (json_int_t)p->refused);
+                     services_json(s, vip), "mac", json_string(mac_text(&vip->mac, mac)), "xdp",
+                     x->mode, "buckets", (int)s->buckets, "owned", (int)owned, "lingering",
+                     (int)lingering, "orphaned", (int)s->orphaned, "flows",
+                     (json_int_t)v->counts->vip[index], "lease_ms", ctl_json_ms(lease), "packets",
+                     "accepted", (json_int_t)p->accepted, "foreign", (json_int_t)p->foreign,
+                     "foreign_xdp", (json_int_t)x->dropped, "orphan_reset",
+                     (json_int_t)p->orphan_reset, "forwarded", (json_int_t)p->forwarded, "refused",
+                     (json_int_t)p->refused);
 }
 
 json_t *ctl_json_vip_list(const struct ctl_view *v)

@@ -327,6 +327,10 @@ static void vips_put(struct page *p, const struct ctl_view *v)
             put(p, "ipclusterd_vip_packets_total{vip=\"%s\",verdict=\"%s\"} %" PRIu64 "\n",
                 vip_label(&v->config->vip[i], vip), rows[k].verdict, rows[k].packets);
     }
+    family(p, "vip_xdp_packets", "counter", NULL, "Of the foreign ones, those dropped by XDP.");
+    for (size_t i = 0; i < v->config->vips; i++)
+        put(p, "ipclusterd_vip_xdp_packets_total{vip=\"%s\"} %" PRIu64 "\n",
+            vip_label(&v->config->vip[i], vip), v->xdp[i].dropped);
 }
 
 int ctl_metrics(const struct ctl_view *v, struct evbuffer *out)

@@ -102,6 +102,10 @@ libio_a_SOURCES = \
 	%D%/vipset.c \
 	%D%/vipset.h \
 	%D%/witness.c \
-	%D%/witness.h
+	%D%/witness.h \
+	%D%/xdp.c \
+	%D%/xdp.h \
+	%D%/xdp_program.c \
+	%D%/xdp_program.h
 io_LIBS = $(NFTNL_LIBS) $(CONNTRACK_LIBS) $(MNL_LIBS) $(CONFIG_LIBS) \
 	$(EVENT_LIBS) $(JANSSON_LIBS) $(SODIUM_LIBS) -lm

@@ -9,8 +9,6 @@
 
 #include "ipclusterd/config.h"
 
-#define NFT_HASH_SEED 0xdeadbeefu
-
 enum nft_key {
     /* Services, what is most narrowly named first. */
     NFT_KEY_PORT,     /* protocol and destination port */

@@ -6,6 +6,7 @@
 
 #include "nft_key.h"
 #include "nft_rule_words.h"
+#include "selection.h"
 
 static const struct nft_payload source_port = {NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, false};
 static const struct nft_payload destination_port = {NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, false};
@@ -31,13 +32,13 @@ static void hash_key(struct nft_rule *r, const struct vip_config *vip, bool port
 
     snprintf(words, size, "jhash %s saddr%s%s%s mod %u seed 0x%x", nft_families[family].ip,
              masked ? " & " : "", masked ? network[family].text : "", port ? " . th sport" : "",
-             buckets, NFT_HASH_SEED);
+             buckets, SELECTION_HASH_SEED);
     nft_expr_hash_load(r, source, 0);
     if (masked)
         nft_expr_hash_mask(r, network[family].byte, source.length);
     if (port)
         nft_expr_hash_load(r, source_port, source.length);
-    nft_expr_jhash(r, source.length + (port ? NFT_REG32_SIZE : 0), buckets, NFT_HASH_SEED);
+    nft_expr_jhash(r, source.length + (port ? NFT_REG32_SIZE : 0), buckets, SELECTION_HASH_SEED);
 }
 
 /* The key into register 1, and its words into `words`. */

@@ -33,6 +33,7 @@
 #include <netinet/in.h>
 
 #include "nft_tables.h"
+#include "selection.h"
 
 /* The kernel keeps the elements of a bitmap in a list, too, and goes through it for each
  * one that comes: of 4096 all take it 50 ms. */
@@ -40,9 +41,7 @@ enum { PRESENT_MAX = 1024 };
 
 enum nft_table nft_early_table(const struct vip_config *v)
 {
-    bool can = v->services == 0 && v->affinity != AFFINITY_FLOW;
-
-    return v->early_drop && can ? NFT_TABLE_NETDEV : NFT_TABLE_INET;
+    return v->early_drop && selection_by_address(v) ? NFT_TABLE_NETDEV : NFT_TABLE_INET;
 }
 
 bool nft_has_present(const struct vip_config *v, uint16_t buckets)

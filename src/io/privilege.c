@@ -3,9 +3,9 @@
  *
  * Kept for good: CAP_NET_ADMIN (rules, addresses, MACs, connection tracking)
  * and CAP_NET_RAW (announcements, sockets bound to an interface); with a port
- * below 1024 CAP_NET_BIND_SERVICE, with a control group CAP_CHOWN, since a
- * reload may open these anew. CAP_SYS_NICE and CAP_SYS_RESOURCE are used once,
- * to become real-time; CAP_IPC_LOCK as well, but it stays where the limit of
+ * below 1024 CAP_NET_BIND_SERVICE, with a control group CAP_CHOWN, with node.xdp
+ * CAP_BPF, since a reload may open these anew. CAP_SYS_NICE and CAP_SYS_RESOURCE are
+ * used once, to become real-time; CAP_IPC_LOCK as well, but it stays where the limit of
  * locked memory could not be lifted, or the next mmap() would fail.
  *
  * The systemd unit runs the daemon as a user of its own. Who then runs it as
@@ -140,6 +140,7 @@ int privilege_drop(const struct config *c)
         {CAP_NET_BIND_SERVICE, c->port < PORT_PRIVILEGED},
         {CAP_CHOWN, c->control_group[0] != '\0' || override},
         {CAP_DAC_OVERRIDE, override},
+        {CAP_BPF, c->xdp != XDP_MODE_OFF},
         {CAP_IPC_LOCK, c->realtime && !memlock_is_unlimited()},
     };
     if (capng_get_caps_process() < 0)

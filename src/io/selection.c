@@ -10,13 +10,15 @@
 #include <netinet/in.h>
 #include <string.h>
 
-/* The seed is part of the rules that we load, see nft_key.h. */
-#define HASH_SEED 0xdeadbeefu
-
 enum { HASH_BLOCK = 12, SOURCE_BYTES_MAX = 16 + 4 };
 
 const uint8_t selection_port_protocols[SELECTION_PORT_PROTOCOLS] = {
     IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP, IPPROTO_UDPLITE};
+
+bool selection_by_address(const struct vip_config *vip)
+{
+    return vip->services == 0 && vip->affinity != AFFINITY_FLOW;
+}
 
 bool selection_has_ports(uint8_t protocol)
 {
@@ -47,7 +49,7 @@ static uint32_t hash_of(const uint8_t *byte, uint32_t length)
 {
     uint32_t a, b, c;
 
-    a = b = c = 0xdeadbeefu + length + HASH_SEED;
+    a = b = c = 0xdeadbeefu + length + SELECTION_HASH_SEED;
     if (length > HASH_BLOCK) {
         uint32_t word[3];
         memcpy(word, byte, sizeof(word));

@@ -14,6 +14,13 @@ struct source {
     bool has_port;
 };
 
+/* Of every jhash, ours and the kernel's. */
+#define SELECTION_HASH_SEED 0xdeadbeefu
+
+/* Whether the addresses of a packet to a VIP say where it belongs, so that each piece of it
+ * can be judged before they are put together: there is nothing to be done with ports. */
+bool selection_by_address(const struct vip_config *vip);
+
 /* The IP protocols whose packets begin with two ports, and whether one is of them. */
 enum { SELECTION_PORT_PROTOCOLS = 5 };
 extern const uint8_t selection_port_protocols[SELECTION_PORT_PROTOCOLS];

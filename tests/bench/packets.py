@@ -8,12 +8,10 @@ import statistics
 import struct
 import subprocess
 import sys
-from pathlib import Path
 
 from lab import Failure
 from lab.run import command
 
-HERE = Path(__file__).resolve().parent
 VIPS = {4: ("10.77.0.2", 16), 6: ("fd77::2", 64)}
 OWN, SHARED = "02:00:00:00:00:01", "02:bf:0a:4d:00:02"
 BUCKETS = 256
@@ -33,7 +31,8 @@ TITLES = {
     "hubert": "Hubert: iptables INPUT, established first",
     "ipaddr2": "as IPaddr2: nft INPUT, jhash",
     "xdp-bare": "generic XDP, everything dropped",
-    "xdp-ours": "generic XDP, our buckets",
+    "ours-xdp": "ipclusterd, `select = \"mask\"`, `xdp = \"generic\"`",
+    "ours-xdp-hash": "ipclusterd, `select = \"hash\"`, `xdp = \"generic\"`",
 }
 
 
@@ -188,12 +187,16 @@ def ipaddr2(receiver):
     }}""")
 
 
-def xdp(receiver, program):
-    receiver.mac = OWN
-    process = receiver.start([receiver.bench.xdp, receiver.bench.xdp_object, "attach",
-                              VIPS[receiver.family][0], "eth0", program])
+def xdp(receiver, name):
+    process = receiver.start([receiver.bench.run.bindir / "tests/bench/xdp", "attach",
+                              VIPS[receiver.family][0], "eth0", name])
     if process.stdout.readline() != "attached\n":
-        raise Failure(f"the XDP program {program} cannot be attached")
+        raise Failure(f"the XDP program {name} cannot be attached")
+
+
+def ours_xdp(receiver, select="mask", step=2):
+    ours(receiver, select, step=step)
+    xdp(receiver, "own" if step == 1 else select)
 
 
 def selected(receiver, kind, hook):
@@ -215,7 +218,8 @@ VARIANTS = {
     "hubert": hubert,
     "ipaddr2": ipaddr2,
     "xdp-bare": lambda r: xdp(r, "bare"),
-    "xdp-ours": lambda r: xdp(r, "ours"),
+    "ours-xdp": ours_xdp,
+    "ours-xdp-hash": lambda r: ours_xdp(r, "hash"),
 }
 
 
@@ -224,7 +228,6 @@ class Bench:
 
     def __init__(self, run, family, variants):
         self.run, self.family = run, family
-        self.xdp, self.xdp_object = run.xdp_tool
         self.sender = run.namespace(f"b{family}-sender")
         self.enter(["sh", "-c", "for f in all default; do "
                                 "echo 1 >/proc/sys/net/ipv6/conf/$f/disable_ipv6; done"])
@@ -254,18 +257,6 @@ class Bench:
     def delete(self):
         for full in [n for n in self.run.namespaces if f"-b{self.family}-" in n]:
             self.run.namespace_delete(full)
-
-
-def xdp_build(run):
-    """(the program that runs and attaches XDP programs, their object); made of what is here."""
-    multiarch = command(["cc", "-print-multiarch"]).stdout.strip()
-    tool, built = run.directory / "xdp", run.directory / "xdp.o"
-    if shutil.which("clang") is None or not Path("/usr/include/bpf/bpf.h").exists():
-        return None, None
-    command(["clang", "-O2", "-g", "-target", "bpf", f"-I/usr/include/{multiarch}", "-c",
-             HERE / "xdp.bpf.c", "-o", built])
-    command(["cc", "-std=gnu17", "-O2", "-o", tool, HERE / "xdp.c", "-lbpf"])
-    return tool, built
 
 
 def quartile(samples):
@@ -309,6 +300,7 @@ OWN_VARIANTS = {name: _own(prepare) for name, prepare in {
     OURS: lambda r: ours(r, step=1),
     "ours-hash": lambda r: ours(r, "hash", step=1),
     "ours-late": lambda r: ours(r, "mask", "late", step=1),
+    "ours-xdp": lambda r: ours_xdp(r, step=1),
     CLUSTER: cluster_own,
     "hubert": lambda r: hubert(r, ("0.0.0.0/0.0.0.1", "::/::1")),
 }.items()}
@@ -330,32 +322,29 @@ def _run(run, kind, variants, family, rounds, frames):
 
 def foreign(run, rounds, frames):
     """Costs above that of a packet that is dropped at ingress, whatever it is."""
-    run.xdp_tool = xdp_build(run)
     out = {"rounds": rounds, "frames": frames, "families": {}}
-    variants = {n: v for n, v in VARIANTS.items() if run.xdp_tool[0] or not n.startswith("xdp")}
     for family in (4, 6):
-        out["unit"], cost, absent = _run(run, "foreign", variants, family, rounds, frames)
+        out["unit"], cost, absent = _run(run, "foreign", VARIANTS, family, rounds, frames)
         above = {name: c - cost[DROP_ALL] for name, c in cost.items()}
         out["families"][str(family)] = {
             "drop_all": round(cost[DROP_ALL], 1), "absent": absent,
             "above": {name: round(c, 1) for name, c in above.items()},
             "to_cluster": {name: round(c / above[CLUSTER], 3) for name, c in above.items()}
             if CLUSTER in above else {}}
-    if run.xdp_tool[0]:
-        out["xdp_run_ns"] = {str(family): xdp_run(run, vip) for family, (vip, _) in VIPS.items()}
+    out["xdp_run_ns"] = {str(family): xdp_run(run, vip) for family, (vip, _) in VIPS.items()}
     return out
 
 
 def xdp_run(run, vip):
-    text = command([*run.xdp_tool, "run", vip]).stdout.split()
+    """{name: ns} of the programs alone."""
+    text = command([run.bindir / "tests/bench/xdp", "run", vip]).stdout.split()
     samples = list(zip(text[::2], map(float, text[1::2])))
     return {name: statistics.median(cost for n, cost in samples if n == name)
-            for name in ("bare", "ours")}
+            for name in ("bare", "mask", "hash")}
 
 
 def own(run, rounds, frames):
     """Costs of a packet that is ours, all the way to a socket, sending it included."""
-    run.xdp_tool = None, None
     out = {"rounds": rounds, "frames": frames, "families": {}}
     for family in (4, 6):
         out["unit"], cost, absent = _run(run, "own", OWN_VARIANTS, family, rounds, frames)

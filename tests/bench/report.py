@@ -31,9 +31,10 @@ def _foreign(f):
     if "xdp_run_ns" in f:
         lines += ["Of XDP the programs alone, as a driver would call them (BPF test_run), a packet:",
                   ""]
-        lines += _table(["", "everything dropped", "our buckets", "ratio"],
-                        [[f"IPv{family}", f"{x['bare']:.0f} ns", f"{x['ours']:.0f} ns",
-                          f"{x['ours'] / x['bare']:.1f}"]
+        lines += _table(["", "everything dropped", "ours, mask", "ratio", "ours, hash", "ratio"],
+                        [[f"IPv{family}", f"{x['bare']:.1f} ns", *(
+                            cell for name in ("mask", "hash")
+                            for cell in (f"{x[name]:.1f} ns", f"{x[name] / x['bare']:.2f}"))]
                          for family, x in f["xdp_run_ns"].items()])
     return lines
 

@@ -1,122 +1,132 @@
 /*
- * Runs or attaches the programs of xdp.bpf.c.
+ * XDP, our own program and one that drops everything.
  *
- *   xdp OBJECT run VIP          "NAME NANOSECONDS" a packet, of each, several times in turn
- *   xdp OBJECT attach VIP INTERFACE bare|ours     until standard input ends
+ *   xdp run VIP                     "NAME NANOSECONDS" a packet, of each, in turn
+ *   xdp attach VIP INTERFACE NAME   above the driver, until standard input ends
  *
- * `run` is the kernel's test_run: the program alone, as a driver calls it, with
- * the data in the cache and no driver around it.
+ * NAME: bare; mask, hash: ours, by that way of selecting; half of the buckets are
+ * another's, of "hash" all; own: by mask, and none is.
+ *
+ * `run` is the kernel's test_run: the program alone, as a driver calls it, with the data in
+ * the cache and no driver around it.
  */
-#include <arpa/inet.h>
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-#include <errno.h>
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
-enum { REPEAT = 1000000, ROUNDS = 9, BUCKETS = 256, FRAME = 94 };
+#include "conf.h"
+#include "xdp.h"
+#include "xdp_made.h"
 
-static struct bpf_object *object;
+enum { REPEAT = 1000000, ROUNDS = 15 };
+
+static struct config config;
+static struct nft_place place[VIPS_MAX];
+static struct plan plan;
 
 static void die(const char *what)
 {
-    fprintf(stderr, "xdp: %s: %s\n", what, strerror(errno));
+    fprintf(stderr, "xdp: %s\n", what);
     exit(1);
 }
 
-static int map_of(const char *name)
+static void configure(const char *vip, const char *interface, const char *name)
 {
-    int fd = bpf_object__find_map_fd_by_name(object, name);
+    struct vip_config *v = &config.vip[0];
 
-    if (fd < 0)
-        die(name);
-    return fd;
+    config = (struct config){.buckets = 256, .xdp = XDP_MODE_GENERIC, .vips = 1};
+    v->early_drop = true;
+    v->select = strcmp(name, "hash") == 0 ? SELECT_HASH : SELECT_MASK;
+    snprintf(v->interface, sizeof v->interface, "%s", interface);
+    if (!address_parse(vip, &v->address))
+        die("not an address");
+    place[0].ifindex = if_nametoindex(interface);
+    plan_init(&plan, config.buckets);
+    for (unsigned b = 0; b < config.buckets && strcmp(name, "hash") != 0; b++)
+        if (b % 2 == 0 || strcmp(name, "own") == 0)
+            plan.class_of[b] = CLASS_OWN;
 }
 
-static int program_of(const char *name)
+/* In CPU time of ours, for the machine may have others to serve. */
+static double run_one(int program, const uint8_t *frame)
 {
-    struct bpf_program *p = bpf_object__find_program_by_name(object, name);
+    struct timespec began, ended;
 
-    if (p == NULL)
-        die(name);
-    return bpf_program__fd(p);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &began);
+    if (xdp_made_run(program, frame, XDP_MADE_FRAME, REPEAT, NULL) != XDP_DROP)
+        die("it did not drop");
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
+    return ((double)(ended.tv_sec - began.tv_sec) * 1e9 + (double)(ended.tv_nsec - began.tv_nsec)) /
+           REPEAT;
 }
 
-/* The VIP's key, and a frame to it of source number 1, whose bucket is another's. */
-static void frame_fill(unsigned char *frame, const char *vip, uint32_t key[4])
+static void run(const char *vip)
 {
-    memset(frame, 0, FRAME);
-    memset(key, 0, 16);
-    if (strchr(vip, ':') == NULL) {
-        memcpy(frame + 12, "\x08\x00\x45\x00\x00\x50", 6);
-        frame[23] = IPPROTO_TCP;
-        frame[29] = 1;
-        inet_pton(AF_INET, vip, key);
-        memcpy(frame + 30, key, 4);
-    } else {
-        memcpy(frame + 12, "\x86\xdd\x60", 3);
-        frame[20] = IPPROTO_TCP;
-        frame[37] = 1;
-        inet_pton(AF_INET6, vip, key);
-        memcpy(frame + 38, key, 16);
-    }
-}
+    static const char *const names[] = {"bare", "mask", "hash"};
+    enum { NAMES = sizeof names / sizeof *names };
+    uint8_t frame[XDP_MADE_FRAME];
+    struct xdp_made kernel;
+    struct address from;
+    int program[NAMES];
 
-static void run(const char *name, unsigned char *frame)
-{
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = FRAME,
-                .repeat = REPEAT);
-
-    if (bpf_prog_test_run_opts(program_of(name), &options) != 0)
-        die(name);
-    if (options.retval != XDP_DROP) {
-        fprintf(stderr, "xdp: %s did not drop\n", name);
+    if (!xdp_made_open(&kernel) ||
+        !address_parse(strchr(vip, ':') != NULL ? "2001:db8::1" : "198.51.100.1", &from))
         exit(1);
+    memset(kernel.memory->foreign, 1, sizeof kernel.memory->foreign);
+    for (size_t i = 0; i < NAMES; i++) {
+        configure(vip, "eth0", names[i]);
+        program[i] = i == 0 ? xdp_made_bare() : xdp_made_load(&kernel, &config, "eth0");
     }
-    printf("%s %u\n", name, options.duration);
+    xdp_made_frame(frame, &from, &config.vip[0].address);
+    for (int round = 0; round < ROUNDS; round++)
+        for (size_t i = 0; i < NAMES; i++)
+            printf("%s %.2f\n", names[i], run_one(program[i], frame));
+}
+
+static void attach_bare(const char *interface)
+{
+    union bpf_attr a = {.link_create = {.prog_fd = (uint32_t)xdp_made_bare(),
+                                        .target_ifindex = if_nametoindex(interface),
+                                        .attach_type = BPF_XDP,
+                                        .flags = XDP_FLAGS_SKB_MODE}};
+
+    if (syscall(SYS_bpf, BPF_LINK_CREATE, &a, sizeof a) < 0)
+        die("cannot attach it");
+}
+
+static void attach(const char *vip, const char *interface, const char *name)
+{
+    char why[XDP_WHY_BYTES];
+    struct xdp *xdp;
+
+    if (strcmp(name, "bare") == 0) {
+        attach_bare(interface);
+    } else {
+        configure(vip, interface, name);
+        if (xdp_open(&xdp, &config, place, why) < 0)
+            die(why);
+        xdp_after(xdp, &plan);
+    }
+    puts("attached");
+    fflush(stdout);
+    while (getchar() != EOF)
+        continue;
 }
 
 int main(int argc, char **argv)
 {
-    uint32_t mask = BUCKETS - 1, key[4];
-    unsigned char frame[FRAME];
-    char line[8];
-    unsigned index;
-
-    if (argc != 4 && argc != 6) {
-        fprintf(stderr, "usage: xdp OBJECT run VIP | OBJECT attach VIP INTERFACE PROGRAM\n");
+    if (argc == 3 && strcmp(argv[1], "run") == 0) {
+        run(argv[2]);
+    } else if (argc == 5 && strcmp(argv[1], "attach") == 0) {
+        attach(argv[2], argv[3], argv[4]);
+    } else {
+        fprintf(stderr, "usage: xdp run VIP | xdp attach VIP INTERFACE NAME\n");
         return 2;
     }
-    object = bpf_object__open_file(argv[1], NULL);
-    if (object == NULL || bpf_object__load(object) != 0)
-        die(argv[1]);
-    frame_fill(frame, argv[3], key);
-    if (bpf_map_update_elem(map_of("vips"), key, &mask, BPF_ANY) != 0)
-        die("vips");
-    for (uint32_t i = 0; i < BUCKETS; i += 2) {
-        uint8_t ours = 1;
-
-        if (bpf_map_update_elem(map_of("buckets"), &i, &ours, BPF_ANY) != 0)
-            die("buckets");
-    }
-    if (argc == 4) {
-        for (int i = 0; i < ROUNDS; i++) {
-            run("bare", frame);
-            run("ours", frame);
-        }
-        return 0;
-    }
-    index = if_nametoindex(argv[4]);
-    if (index == 0 ||
-        bpf_xdp_attach((int)index, program_of(argv[5]), XDP_FLAGS_SKB_MODE, NULL) != 0)
-        die(argv[4]);
-    puts("attached");
-    fflush(stdout);
-    while (fgets(line, sizeof line, stdin) != NULL)
-        continue;
     return 0;
 }

@@ -156,11 +156,13 @@ static void canned_fill(struct canned *c, const char *socket, const char *group)
     c->counts.vip[0] = 1200;
     c->counts.vip[2] = 34;
     c->packets[0] = (struct nft_counters){.accepted = 5000000000, .foreign = 10, .orphan_reset = 2};
+    c->xdp[0] = (struct ctl_xdp){"generic", 4};
     c->view = (struct ctl_view){
         .config = &c->config,
         .status = &c->status,
         .counts = &c->counts,
         .packets = c->packets,
+        .xdp = c->xdp,
         .unread = 12345678901,
         .standby = canned_standby,
         .standby_arg = c,

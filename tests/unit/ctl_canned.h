@@ -14,6 +14,7 @@ struct canned {
     struct status status;
     struct conntrack_counts counts;
     struct nft_counters packets[VIPS_MAX];
+    struct ctl_xdp xdp[VIPS_MAX];
     struct ctl_view view;
 
     /* what the daemon would answer, and what it was asked last */

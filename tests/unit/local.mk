@@ -16,7 +16,8 @@ noinst_HEADERS += \
 	%D%/nft_made.h \
 	%D%/rig.h \
 	%D%/vipset_host.h \
-	%D%/wire_golden.h
+	%D%/wire_golden.h \
+	%D%/xdp_made.h
 
 # What reads a configuration.
 conf_sources = \
@@ -353,6 +354,27 @@ tests_unit_test_announce_SOURCES = \
 	src/io/announce.c \
 	$(vipset_sources)
 tests_unit_test_announce_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_xdp_program
+tests_unit_test_xdp_program_SOURCES = \
+	%D%/test_xdp_program.c \
+	src/io/conf_value.c \
+	src/io/selection.c \
+	src/io/xdp_program.c \
+	%D%/xdp_made.c
+tests_unit_test_xdp_program_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
+
+unit_tests += %D%/test_xdp
+tests_unit_test_xdp_SOURCES = \
+	%D%/test_xdp.c \
+	src/core/plan.c \
+	src/io/conf_value.c \
+	src/io/selection.c \
+	src/io/xdp.c \
+	src/io/xdp_program.c \
+	%D%/netlab.c \
+	%D%/xdp_made.c
+tests_unit_test_xdp_LDADD = $(CMOCKA_LIBS) $(io_LIBS)
 
 # By hand: commands to src/io/nft on standard input.
 check_PROGRAMS += %D%/nft_driver

@@ -56,6 +56,16 @@ void netlab_go(int fd)
         fail("setns", strerror(errno));
 }
 
+void netlab_one_cpu(void)
+{
+    cpu_set_t one;
+    int cpu = sched_getcpu();
+
+    CPU_ZERO(&one);
+    CPU_SET((size_t)(cpu >= 0 ? cpu : 0), &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
 void netlab_run(const char *format, ...)
 {
     char command[COMMAND_BYTES_MAX];

@@ -19,6 +19,9 @@ int netlab_here(void);
 /* Goes to a namespace by its descriptor. */
 void netlab_go(int fd);
 
+/* Everything on one processor from now on, so that packets stay in their order. */
+void netlab_one_cpu(void);
+
 /* Runs a command that has to succeed. */
 __attribute__((format(printf, 1, 2))) void netlab_run(const char *format, ...);
 

@@ -182,6 +182,8 @@ static void test_services(void **state)
     (void)state;
     assert_int_equal(run("vips"), 0);
     assert_null(strstr(output, "PROTOCOL"));
+    assert_says(output, "XDP (generic) on eth0 has dropped 4 of the foreign packets to "
+                        "192.168.0.2/24.\n");
     v->services = 3;
     v->service[0] = (struct service_config){SERVICE_TCP, 2, {80, 443}, POLICY_BALANCE, 9};
     v->service[1] = (struct service_config){SERVICE_TCP, 1, {5432}, POLICY_SINGLE, 3};

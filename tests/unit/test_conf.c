@@ -44,6 +44,7 @@ static void test_defaults(void **state)
     assert_int_equal(config.weight, 100);
     assert_int_equal(config.stop_drain, 0);
     assert_int_equal(config.mark, 0x70000);
+    assert_int_equal(config.xdp, XDP_MODE_OFF);
     assert_string_equal(config.state_dir, "/var/lib/ipclusterd");
     assert_int_equal(config.heartbeat_links, 1);
     assert_string_equal(config.heartbeat_link[0], "eth0");
@@ -98,7 +99,7 @@ static void test_all_keys(void **state)
         " buckets = 4096; quorum = \"majority\"; members = [ \"web1\", \"" X63 "\" ];\n"
         " forget_after = \"2m\"; };\n"
         "node = { name = \"web1\"; weight = 0; stop_drain = \"90s\"; mark = 0x7ffffffe;\n "
-        "state_dir = \"/tmp/s\"; };\n"
+        "xdp = \"native\"; state_dir = \"/tmp/s\"; };\n"
         "heartbeat = { interface = [ \"a\", \"b\" ]; port = 1; group = \"ff05::77\";\n"
         " peers = ( \"192.0.2.5\", \"2001:db8::5\" ); interval = \"20ms\"; dead_after = \"80ms\";\n"
         " lease = \"50ms\"; realtime = false; };\n"
@@ -134,6 +135,7 @@ static void test_all_keys(void **state)
     assert_int_equal(config.weight, 0);
     assert_int_equal(config.stop_drain, 90 * USEC_PER_S);
     assert_int_equal(config.mark, 0x7ffffffe);
+    assert_int_equal(config.xdp, XDP_MODE_NATIVE);
     assert_int_equal(config.heartbeat_links, 2);
     assert_string_equal(config.heartbeat_link[1], "b");
     assert_string_equal(address_text(&config.group, address, sizeof(address)), "ff05::77");

@@ -273,6 +273,7 @@ static void test_reload(void **state)
         {MAJORITY(""), "cluster.quorum"},
         {NODE_WITH("name = \"b\";"), "node.name"},
         {NODE_WITH("state_dir = \"/s\";"), "node.state_dir"},
+        {NODE_WITH("name = \"a\"; xdp = \"generic\";"), "node.xdp"},
         {BEAT_WITH("realtime = false;"), "heartbeat.realtime"},
         {BASE "control = { socket = \"/s\"; };", "control.socket"},
         {BASE "control = { group = \"wheel\"; };", "control.group"},

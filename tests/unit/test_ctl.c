@@ -53,10 +53,11 @@ static void test_status_is_the_contract(void **state)
                 "{\"address\": \"192.168.0.2/24\", \"interface\": \"eth0\", \"state\": \"serving\","
                 "\"mode\": \"shared\","
                 "\"select\": \"mask\", \"affinity\": \"address\", \"services\": [], \"mac\": "
-                "\"02:bf:c0:a8:00:02\", "
+                "\"02:bf:c0:a8:00:02\", \"xdp\": \"generic\", "
                 "\"buckets\": 256,"
                 "\"owned\": 128, \"lingering\": 2, \"orphaned\": 0, \"flows\": 1200,"
                 "\"lease_ms\": 271, \"packets\": {\"accepted\": 5000000000, \"foreign\": 10,"
+                "\"foreign_xdp\": 4,"
                 "\"orphan_reset\": 2, \"forwarded\": 0, \"refused\": 0}}");
     json_object_del(s, "members");
     json_object_del(s, "vips");

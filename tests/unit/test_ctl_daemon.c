@@ -73,6 +73,26 @@ int nft_counters(struct nft *n, size_t vip, struct nft_counters *out)
     return -ENOENT;
 }
 
+bool xdp_attached(const struct xdp *x, size_t vip)
+{
+    (void)x;
+    (void)vip;
+    return false;
+}
+
+uint64_t xdp_dropped(const struct xdp *x, size_t vip)
+{
+    (void)x;
+    (void)vip;
+    return 0;
+}
+
+const char *xdp_mode_name(enum xdp_mode mode)
+{
+    (void)mode;
+    return NULL;
+}
+
 void daemon_count_refresh(struct daemon *of)
 {
     (void)of;

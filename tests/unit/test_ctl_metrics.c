@@ -200,6 +200,7 @@ static void test_metrics(void **state)
         "ipclusterd_vip_flows{vip=\"192.168.0.2/24\"} 1200",
         "ipclusterd_vip_lease_seconds{vip=\"2001:db8::2/64\"} 0.271000",
         "ipclusterd_vip_packets_total{vip=\"192.168.0.2/24\",verdict=\"accepted\"} 5000000000",
+        "ipclusterd_vip_xdp_packets_total{vip=\"192.168.0.2/24\"} 4",
     };
     const struct metrics *x;
 

@@ -224,6 +224,11 @@ static void test_what_the_configuration_needs_is_kept(void **state)
     assert_keeps(&l, NET | BIT(CAP_CHOWN));
     c.control_group[0] = '\0';
 
+    c.xdp = XDP_MODE_NATIVE;
+    l = in_child(NULL, act_drop, &c);
+    assert_keeps(&l, NET | BIT(CAP_BPF));
+    c.xdp = XDP_MODE_OFF;
+
     c.realtime = true;
     l = in_child(memory_limited, act_drop, &c);
     assert_keeps(&l, NET | BIT(CAP_IPC_LOCK));

@@ -10,7 +10,6 @@
 #include <netinet/in.h>
 #include <netpacket/packet.h>
 #include <poll.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -281,15 +280,9 @@ static void test_way(void **state)
     nft_close(nft);
 }
 
-/* Everything on one processor, so that packets stay in their order. */
 static void wire_open(void)
 {
-    cpu_set_t one;
-    int cpu = sched_getcpu();
-
-    CPU_ZERO(&one);
-    CPU_SET((size_t)(cpu >= 0 ? cpu : 0), &one);
-    sched_setaffinity(0, sizeof one, &one);
+    netlab_one_cpu();
     node_ns = netlab_here();
     client_ns = lab_client();
     netlab_go(client_ns);
