@@ -83,6 +83,11 @@ def claims(host, vip=0):
     return {b for b, c in (class_map(host, vip) or {}).items() if c in ("own", "adopt")}
 
 
+def forwarded(host, vip=0):
+    """How many buckets' new flows this kernel forwards to another node."""
+    return len(_listed(host, "map", f"v{vip}_fwd") or ())
+
+
 def lease(host, vip=0):
     """True if the lease of a VIP has not run out in the kernel."""
     return bool(_listed(host, "set", f"v{vip}_lease"))
