@@ -14,8 +14,9 @@ from test_failover import unbroken
 LEASE, INTERVAL, SLACK = 0.3, 0.1, 0.05
 ROUNDS = 12
 # Seconds from the one to the other, at most. A hand-over takes some milliseconds; a restart looks
-# at the binary first, and waits until the lease has just been renewed.
-CRASH_AFTER_DRAIN, DRAIN_AFTER_RESTART = 0.008, 0.15
+# at the binary first, waits until the lease has just been renewed, and is away for a moment then.
+CRASH_AFTER_DRAIN, DRAIN_AFTER_RESTART, DRAIN_AFTER_EXEC = 0.008, 0.15, 0.02
+EXECUTED = "in the place of this run"
 
 
 def wait(seconds):
@@ -57,14 +58,18 @@ def restart(node, releasing, rng, seen):
     began = time.monotonic()
     waiting = node.run.start([node.binary("clusterctl"), "-s", node.socket, "restart"],
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    wait(rng.uniform(0, DRAIN_AFTER_RESTART))
+    if rng.random() < 0.5:
+        wait(rng.uniform(0, DRAIN_AFTER_RESTART))
+    else:
+        poll("it is executed", lambda: node.told(EXECUTED, began - SLACK), every=0.001)
+        wait(rng.uniform(0, DRAIN_AFTER_EXEC))
     code, text = asked.request("/v1/drain", "POST", json.dumps({"node": releasing.name}))
     assert code == 200, text
     drained = time.monotonic()
     told, _ = waiting.communicate(timeout=10)
     node.run.end(waiting)
     assert waiting.returncode == 0 and "went on with" in told, told
-    executed = node.told("in the place of this run", began - SLACK)[-1][0]
+    executed = node.told(EXECUTED, began - SLACK)[-1][0]
     back = node.told("went on with", began - SLACK)[-1][0]
     seen.append("before" if drained < executed else "amid" if drained < back else "after")
     return executed
