@@ -40,7 +40,7 @@ object() {
 
 cd "$src"
 case $of in
-sim) limits='' wraps='-Wl,--wrap=seal_open -Wl,--wrap=assign_compute' ;;
+sim) limits='' wraps='-Wl,--wrap=letter_open -Wl,--wrap=assign_compute' ;;
 model) limits=$(sed -n 's/^model_limits = //p' tests/model/local.mk) wraps='' ;;
 *) echo "mutants: of sim or of model, not of $of" >&2; exit 2 ;;
 esac
