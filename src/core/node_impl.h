@@ -99,6 +99,7 @@ struct node {
     uint32_t view_sequence; /* the first heartbeat that told it */
     instant view_at;
     bool view_dirty, agreed, converged;
+    size_t dissenter;         /* index of who did not agree when we last looked */
     bool seconded;            /* majority: the first round of agreement is complete; ... */
     uint32_t second_sequence; /* ... the second is on what we send from here on */
     size_t alive;             /* with a place in the view */

@@ -216,8 +216,9 @@ static bool buckets_step(struct node *n, const struct others *o)
             continue;
         enum bucket_class was = (enum bucket_class)n->class_of[b];
         enum bucket_class is = was;
-        if (was == CLASS_FOREIGN && !n->joined) {
-            v = (struct bucket_view){0}; /* whosever it is, not ours: nothing to look at */
+        bool ours = n->joined && n->assign.owner[b] == (int)n->roster.self;
+        if (was == CLASS_FOREIGN && !ours) {
+            v = (struct bucket_view){0}; /* and it stays so: nothing to look at */
         } else {
             bucket_look(n, o, b, &v);
             is = bucket_next(was, &v);

@@ -273,15 +273,19 @@ static void view_form(struct node *n, struct actions *out)
 
 /* True if every living member's last word agrees with our view and acknowledges
  * what we sent as `sequence` or later. */
-static bool agreement(const struct node *n, uint32_t sequence)
+static bool agreement(struct node *n, uint32_t sequence)
 {
-    for (size_t i = 0; i < n->roster.count; i++) {
+    size_t count = n->roster.count, first = n->dissenter;
+    for (size_t k = 0; k < count; k++) {
+        size_t i = (first + k) % count; /* who did not agree most likely does not yet */
         const struct member *m = &n->roster.member[i];
         if (m->self || !member_lives(m))
             continue;
         if (m->view != n->view || m->acked < sequence ||
-            instant_diff(n->now, m->heard) >= n->config.dead_after)
+            instant_diff(n->now, m->heard) >= n->config.dead_after) {
+            n->dissenter = i;
             return false;
+        }
     }
     return true;
 }

@@ -185,6 +185,7 @@ static void condition_normal(const struct host *h, struct node *n)
     n->look = false;
     memset(&n->others, 0, sizeof n->others);
     n->others_stale = true;
+    n->dissenter = 0;
     n->deaf_told = true;                /* to have to look makes no difference */
     age(h, &n->tick_at, pace.interval); /* one that is so late sets the pace anew */
     /* In the next step, or by then. */
