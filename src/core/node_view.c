@@ -331,8 +331,9 @@ void node_view(struct node *n, struct actions *out)
     mixed_watch(n, out);
     if (n->view_dirty)
         view_form(n, out);
-    /* Agreement ends by another word, or by time. */
-    if (n->agreed && !node_majority(n) && !n->serve_dirty && !n->serve_some && !node_ticks(n))
+    /* Agreement ends by another word, or by time; who may join in this step needs it now. */
+    if (n->agreed && n->joined && !node_majority(n) && !n->serve_dirty && !n->serve_some &&
+        !node_ticks(n))
         return;
     bool agreed = agreed_now(n);
     if (agreed == n->agreed)
