@@ -1,11 +1,10 @@
 """Chaos on a real kernel: a cluster under a nemesis, clients that measure, a checker that judges.
 
-A tour of all faults, and rounds that a seed draws which nobody has played before; it is printed.
-Longer runs, and a round again: soak.py. The checker itself is tested with courses and traffic that
+A tour of all faults, and rounds that a seed draws. Seeds that nobody has played before, longer
+runs, and a round again: soak.py. The checker itself is tested with courses and traffic that
 are made up, and with a node that does not yield.
 """
 
-import secrets
 import signal
 from types import SimpleNamespace
 
@@ -18,7 +17,7 @@ from lab.nemesis import CLIENT, Fault, State
 from lab.traffic import Datagram, Stream
 
 NAMES = ["n1", "n2", "n3"]
-SEED = secrets.randbelow(10**9)
+SEED = 4711
 ROUNDS = 2
 
 
@@ -53,9 +52,7 @@ def test_tour_of_all_faults(chaos):
     assert figures["datagrams"] > 5000 and figures["flows"] == 64 * len(rounds)
 
 
-def test_rounds_of_a_seed(chaos, capsys):
-    with capsys.disabled():
-        print(f" (tests/lab/soak.py --seed {SEED} --only 0..{ROUNDS - 1})", end=" ", flush=True)
+def test_rounds_of_a_seed(chaos):
     made = chaos(SEED, "seed")
     play(made, {number: made.schedule(number) for number in range(ROUNDS)})
 
