@@ -6,8 +6,8 @@
  * time (daemon_heritage.c); all descriptors are closed by exec. Everything that can be
  * found wanting is looked at before, while this run serves on: the new binary judges
  * the configuration, and nothing may have changed in it that would make the node a
- * newcomer. Then comes the moment right after a renewal, when the lease has its whole
- * length to run.
+ * newcomer. Then comes the moment when no bucket is on its way to another node, right
+ * after a renewal, when the lease has its whole length to run.
  */
 #include <errno.h>
 #include <event2/buffer.h>
@@ -26,6 +26,7 @@
 enum { WHY_BYTES = 256, TEXT_BYTES = 200, CHECK_PATIENCE_S = 4 };
 
 #define RENEWAL_PATIENCE USEC_PER_S
+#define HANDOVER_PATIENCE USEC_PER_S
 
 static int refuse(char *why, int rc, const char *sentence)
 {
@@ -109,16 +110,24 @@ static int binary_check(struct daemon *d, char *why)
     return rc;
 }
 
-/* Serves on until the lease has been renewed, if it is. */
-static void renewal_await(struct daemon *d)
+/* Serves on until no bucket is being handed over, for what is forwarded meanwhile a new
+ * run would not know, and the lease has been renewed since, if it is. */
+static void moment_await(struct daemon *d)
 {
     instant began = loop_now();
-    instant patience = instant_add(began, RENEWAL_PATIENCE);
-    usec two = 2 * d->node_config.interval;
-    if (two < RENEWAL_PATIENCE)
-        patience = instant_add(began, two);
-    while (!d->ended && instant_before(d->renewed, began) && instant_before(loop_now(), patience))
-        daemon_wait(d, -1, patience);
+    instant settled = instant_add(began, HANDOVER_PATIENCE);
+    instant patience = began;
+    for (instant now = began; !d->ended; now = loop_now()) {
+        struct status_brief brief;
+        node_brief(d->node, &brief);
+        if (!brief.converged && instant_before(now, settled))
+            began = now;
+        usec two = 2 * d->node_config.interval;
+        patience = instant_add(began, two < RENEWAL_PATIENCE ? two : RENEWAL_PATIENCE);
+        if (!instant_before(d->renewed, began) || !instant_before(now, patience))
+            break;
+        daemon_wait(d, -1, instant_add(now, USEC_PER_MS * 5));
+    }
 }
 
 void daemon_signals_block(bool block)
@@ -167,7 +176,7 @@ static int restart_try(struct daemon *d, char *why)
     if (rc == 0)
         rc = removals_end(d, why); /* the new run will know nothing of them */
     if (rc == 0)
-        renewal_await(d);
+        moment_await(d);
     if (rc == 0 && (d->leaving || d->ended))
         rc = refuse(why, -EBUSY, "this node is leaving the cluster");
     return rc < 0 ? rc : execute(d, why);
