@@ -137,12 +137,25 @@ static void op_control(void)
     bench_step(&e);
 }
 
+/* A list of three VIPs at most, one of them of two kinds; or it is not told. */
+static uint64_t vips_make(struct vips_word *w, uint8_t how)
+{
+    *w = (struct vips_word){.common = (how & 16) == 0 ? 1 : 0};
+    for (uint32_t i = 0; i < 3 && w->common != 0; i++)
+        if ((how >> i & 1) != 0)
+            vips_add(w, (struct vip_word){i, i == 0 ? how >> 3 & 1u : 0});
+    return 4711 + (how & 15u);
+}
+
 static void op_reload(void)
 {
     struct event e = {.kind = EVENT_RELOAD, .reload = &bench.config};
+    uint8_t more;
 
     bench.config.weight = (uint16_t)(take() * 4 % (WEIGHT_MAX + 1));
-    bench.config.stop_drain = (usec)take() * 10 * USEC_PER_MS;
+    more = take();
+    bench.config.stop_drain = (usec)(more & 0xe0) * 10 * USEC_PER_MS;
+    bench.config.config_digest = vips_make(&bench.config.vips, more);
     bench_step(&e);
 }
 
@@ -327,7 +340,7 @@ static void ghost_change(struct ghost *g)
         g->say.sequence = 0;
         bench.reboots = true;
     } else if (boot < 96) {
-        g->say.config ^= boot & 1;
+        g->say.config = vips_make(&g->say.vips, boot);
     } else if (boot < 128) {
         g->say.version = boot % 2 == 0 ? WIRE_VERSION_FIRST : WIRE_VERSION_LAST;
     } else if (boot < 192) {
@@ -423,6 +436,7 @@ static void ghost_make(struct ghost *g, int i, const struct node_config *c)
     g->say.incarnation = 1;
     g->say.weight = 100;
     g->say.config = c->config_digest;
+    g->say.vips = c->vips;
     g->say.mac = c->mac;
     g->say.mac.byte[5] = (uint8_t)(i + 2);
     g->say.address = c->address;
@@ -443,13 +457,13 @@ static void node_make(void)
         .interval = (1 + (usec)interval) * USEC_PER_MS,
         .orphan_after = (usec)orphans * 10 * USEC_PER_MS,
         .forget_after = (size & 128) != 0 ? USEC_PER_S : 3600 * USEC_PER_S,
-        .config_digest = 4711,
         .quorum = (size & 2) != 0 ? QUORUM_MAJORITY : QUORUM_NONE,
         .witness = (more & 1) != 0,
         .mac = {{2, 0, 0, 0, 0, 1}},
         .address = {FAMILY_IP4, {10, 0, 0, 1}},
     };
 
+    c.config_digest = vips_make(&c.vips, 0);
     c.dead_after = c.interval * (3 + (size >> 4 & 3));
     c.lease = c.dead_after - c.interval * ((size & 64) != 0 ? 1 : 2);
     if ((more & 8) != 0)

@@ -15,7 +15,7 @@
 #include "ipclusterd/buf.h"
 #include "ipclusterd/wire.h"
 
-enum { ROOM = 65536, AGES_AT = 12 /* in an acknowledgement */, SECTION_LAST = 6 };
+enum { ROOM = 65536, AGES_AT = 12 /* in an acknowledgement */, SECTION_LAST = 7 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -54,6 +54,9 @@ static void limits_check(const struct heartbeat *h)
     }
     check(h->deafs <= DEAF_MAX && h->holds <= MEMBERS_MAX && h->parts <= CONFIG_PARTS);
     check(h->clock_ms >= 0);
+    check(h->vips.count <= VIPS_MAX && (h->vips.common != 0 || h->vips.count == 0));
+    for (size_t i = 1; i < h->vips.count; i++)
+        check(h->vips.vip[i - 1].address < h->vips.vip[i].address);
     voters_check(&h->voters);
 }
 
@@ -87,6 +90,7 @@ static void sections_check(const struct heartbeat *h, const uint8_t *data, size_
     check(seen[1] == (h->deafs > 0) && seen[2] == (h->holds > 0) && seen[5] == (h->parts > 0));
     check(seen[3] == (h->keys.next != 0 || h->keys.order != 0));
     check(seen[4] == (h->clock_ms != 0) && seen[6] == (h->voters.lineage != 0));
+    check(seen[7] == (h->vips.common != 0));
 }
 
 /* Bytes of the first version but those of the ages. */
