@@ -40,6 +40,8 @@ void node_answer(struct node *n)
     instant at = instant_add(n->said_at, pause < most ? pause : most);
     if (n->urgent_left > 0 && !instant_before(at, n->urgent_at))
         return;
+    if (n->farewells > 0)
+        return; /* who asks does not hasten the last word */
     if (n->urgent_left == 0)
         n->urgent_left = 1;
     n->urgent_at = instant_max(n->now, at);

@@ -73,7 +73,7 @@ def test_another_configuration_is_refused_and_said(new_cluster):
     cluster = new_cluster(3, start=False)
     odd = cluster.nodes[2]
     config = odd.config()
-    config["vips"] = config["vips"][:1]
+    config["vips"][0]["orphans"] = "drop"
     odd.config_write(config)
     for node in cluster.nodes:
         node.serve()
