@@ -43,7 +43,7 @@ static void outsiders_mark(struct node *n)
         if (outsider == m->outsider)
             continue;
         m->outsider = outsider;
-        n->view_dirty = true;
+        n->view_dirty = n->view_dirty || !m->stranger; /* who has no place changes nothing */
     }
 }
 
