@@ -20,15 +20,16 @@ FIXED = 1 + 8 + 4 + 4 + 2 + 2 + 4 + 8 + 8 + 4 + 6 + 17 + 2 + 2 + 2  # with neith
 ACK = 16
 ENTRY = 1 + 1 + 2 + 2 + 4 + 4 + 4 + 4                               # without its name
 CLOCK = 3 + 8
+VIPS, VIP = 3 + 8, 4 + 4
 DATAGRAM_MAX = 1452
 
 
-def frame_bytes(names, buckets=256):
+def frame_bytes(names, buckets=256, vips=2):
     """Bytes of the Ethernet frame of a quiet heartbeat of the first of the names: the mean that is
     to be expected, up to the limit where acknowledgements and entries take turns. No more exact
     than one entry there."""
     own, *others = [len(name) for name in names]
-    datagram = (SEAL + FIXED + own + 2 * (buckets // 8) + CLOCK
+    datagram = (SEAL + FIXED + own + 2 * (buckets // 8) + CLOCK + VIPS + vips * VIP
                 + sum(ACK + ENTRY + name for name in others))
     return ETHERNET + IPV4 + UDP + min(datagram, DATAGRAM_MAX)
 
