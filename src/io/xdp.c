@@ -230,6 +230,7 @@ int xdp_change(struct xdp *x, const struct config *c, const struct nft_place *pl
         if (first == 0)
             first = rc;
     }
+    assert(x->memory != NULL);
     memset(x->memory->dropped, 0, sizeof x->memory->dropped);
     return first;
 }
