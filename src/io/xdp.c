@@ -20,6 +20,8 @@
 #include "conf.h"
 #include "xdp_program.h"
 
+#define NAME "ipclusterd" /* as bpftool(8) and ip(8) show it */
+
 /* An interface that has the program, or had it. */
 struct port {
     char interface[IFNAME_BYTES_MAX + 1];
@@ -41,6 +43,16 @@ struct xdp {
     int port_of[VIPS_MAX]; /* of the VIPs that are judged; else -1 */
     struct xdp_program program;
 };
+
+/* All of it: the kernel looks at what a command does not use, too. An initializer would
+ * leave that to the compiler. */
+static union bpf_attr attributes(void)
+{
+    union bpf_attr a;
+
+    memset(&a, 0, sizeof a);
+    return a;
+}
 
 static int bpf_call(enum bpf_cmd command, union bpf_attr *a)
 {
@@ -66,6 +78,7 @@ static const char *fault_text(enum xdp_mode mode, int error)
                    ? "the driver has no XDP of its own: set node.xdp = \"generic\" or \"off\""
                    : "the kernel has no XDP: set node.xdp = \"off\"";
     case ENOSYS:
+    case E2BIG:
     case EINVAL:
         return "the kernel is older than 5.9, or the driver cannot do it with this MTU or "
                "these offloads (dmesg): set node.xdp = \"off\"";
@@ -87,14 +100,15 @@ static int fault(const struct xdp *x, int rc, const char *interface, char *why)
 
 static int memory_open(struct xdp *x)
 {
-    union bpf_attr a = {.map_type = BPF_MAP_TYPE_ARRAY,
-                        .key_size = sizeof(uint32_t),
-                        .value_size = sizeof(struct xdp_memory),
-                        .max_entries = 1,
-                        .map_flags = BPF_F_MMAPABLE,
-                        .map_name = "ipclusterd"};
+    union bpf_attr a = attributes();
     void *at;
 
+    a.map_type = BPF_MAP_TYPE_ARRAY;
+    a.key_size = sizeof(uint32_t);
+    a.value_size = sizeof(struct xdp_memory);
+    a.max_entries = 1;
+    a.map_flags = BPF_F_MMAPABLE;
+    strcpy(a.map_name, NAME);
     x->map = bpf_call(BPF_MAP_CREATE, &a);
     if (x->map < 0)
         return x->map;
@@ -114,14 +128,15 @@ static int memory_open(struct xdp *x)
  */
 static int program_load(struct xdp *x, const struct config *c, const char *interface)
 {
-    union bpf_attr a = {.prog_type = BPF_PROG_TYPE_XDP,
-                        .license = (uintptr_t) "",
-                        .prog_flags = x->mode == XDP_MODE_NATIVE ? BPF_F_XDP_HAS_FRAGS : 0,
-                        .expected_attach_type = BPF_XDP,
-                        .prog_name = "ipclusterd"};
+    union bpf_attr a = attributes();
     int fd;
 
     xdp_program_make(&x->program, c, interface, x->map);
+    a.prog_type = BPF_PROG_TYPE_XDP;
+    a.license = (uintptr_t) "";
+    a.prog_flags = x->mode == XDP_MODE_NATIVE ? BPF_F_XDP_HAS_FRAGS : 0;
+    a.expected_attach_type = BPF_XDP;
+    strcpy(a.prog_name, NAME);
     a.insns = (uintptr_t)x->program.code;
     a.insn_cnt = (uint32_t)x->program.count;
     fd = bpf_call(BPF_PROG_LOAD, &a);
@@ -134,19 +149,23 @@ static int program_load(struct xdp *x, const struct config *c, const char *inter
 
 static int port_attach(const struct xdp *x, struct port *p, int program)
 {
-    union bpf_attr new = {.link_create = {.prog_fd = (uint32_t)program,
-                                          .target_ifindex = p->ifindex,
-                                          .attach_type = BPF_XDP,
-                                          .flags = x->mode == XDP_MODE_NATIVE
-                                                       ? XDP_FLAGS_DRV_MODE
-                                                       : XDP_FLAGS_SKB_MODE}};
-    union bpf_attr other = {
-        .link_update = {.link_fd = (uint32_t)p->link, .new_prog_fd = (uint32_t)program}};
-    int rc = p->link >= 0 ? bpf_call(BPF_LINK_UPDATE, &other) : bpf_call(BPF_LINK_CREATE, &new);
+    union bpf_attr a = attributes();
+    int rc;
 
-    if (rc >= 0 && p->link < 0)
-        p->link = rc;
-    return rc < 0 ? rc : 0;
+    if (p->link >= 0) {
+        a.link_update.link_fd = (uint32_t)p->link;
+        a.link_update.new_prog_fd = (uint32_t)program;
+        return bpf_call(BPF_LINK_UPDATE, &a);
+    }
+    a.link_create.prog_fd = (uint32_t)program;
+    a.link_create.target_ifindex = p->ifindex;
+    a.link_create.attach_type = BPF_XDP;
+    a.link_create.flags = x->mode == XDP_MODE_NATIVE ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+    rc = bpf_call(BPF_LINK_CREATE, &a);
+    if (rc < 0)
+        return rc;
+    p->link = rc;
+    return 0;
 }
 
 static void port_detach(struct port *p)
@@ -230,6 +249,7 @@ int xdp_change(struct xdp *x, const struct config *c, const struct nft_place *pl
         if (first == 0)
             first = rc;
     }
+    assert(x->memory != NULL);
     memset(x->memory->dropped, 0, sizeof x->memory->dropped);
     return first;
 }

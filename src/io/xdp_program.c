@@ -97,6 +97,18 @@ static void compute_constant(struct xdp_program *p, uint8_t operation, uint8_t t
     add(p, BPF_ALU | BPF_K | operation, to, 0, 0, with);
 }
 
+/* The same of all 64 bits, as addresses need it. */
+static void compute_wide(struct xdp_program *p, uint8_t operation, uint8_t to, uint8_t from)
+{
+    add(p, BPF_ALU64 | BPF_X | operation, to, from, 0, 0);
+}
+
+static void compute_wide_constant(struct xdp_program *p, uint8_t operation, uint8_t to,
+                                  uint32_t with)
+{
+    add(p, BPF_ALU64 | BPF_K | operation, to, 0, 0, with);
+}
+
 /* A word as it is in the packet, as a number, or, `BPF_TO_LE`, as a little one. */
 static void turn(struct xdp_program *p, uint8_t to, uint8_t order)
 {
@@ -120,7 +132,7 @@ static void jump_if(struct xdp_program *p, uint8_t comparison, uint8_t reg, uint
 
 static void end_with(struct xdp_program *p, enum xdp_action verdict)
 {
-    add(p, BPF_ALU64 | BPF_MOV | BPF_K, R0, 0, 0, (uint32_t)verdict);
+    compute_wide_constant(p, BPF_MOV, R0, (uint32_t)verdict);
     add(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 }
 
@@ -262,8 +274,8 @@ static void bucket_by_mask(struct xdp_program *p, const struct shape *s, const s
 /* To GO_PASS, if a frame does not have so many bytes. */
 static void need_bytes(struct xdp_program *p, uint32_t bytes)
 {
-    add(p, BPF_ALU64 | BPF_MOV | BPF_X, R4, DATA, 0, 0);
-    add(p, BPF_ALU64 | BPF_ADD | BPF_K, R4, 0, 0, bytes);
+    compute_wide(p, BPF_MOV, R4, DATA);
+    compute_wide_constant(p, BPF_ADD, R4, bytes);
     add(p, BPF_JMP | BPF_JGT | BPF_X, R4, R3, 0, 0);
     p->jump[p->count - 1] = GO_PASS;
 }
@@ -312,9 +324,9 @@ static void drop_counted(struct xdp_program *p, size_t vip, int memory)
     compute_constant(p, BPF_AND, R0, XDP_CPUS - 1);
     compute_constant(p, BPF_LSH, R0, slot);
     point(p, R1, memory, offsetof(struct xdp_memory, dropped[0][vip]));
-    add(p, BPF_ALU64 | BPF_ADD | BPF_X, R1, R0, 0, 0);
+    compute_wide(p, BPF_ADD, R1, R0);
     load(p, BPF_DW, R2, R1, 0);
-    add(p, BPF_ALU64 | BPF_ADD | BPF_K, R2, 0, 0, 1);
+    compute_wide_constant(p, BPF_ADD, R2, 1);
     add(p, BPF_STX | BPF_MEM | BPF_DW, R1, R2, 0, 0);
     end_with(p, XDP_DROP);
 }
@@ -329,7 +341,7 @@ static void judge_vip(struct xdp_program *p, const struct shape *s, const struct
     arrive(p, GO_LOOKUP);
     (v->select == SELECT_HASH ? bucket_by_hash : bucket_by_mask)(p, s, v, c->buckets);
     point(p, R4, memory, offsetof(struct xdp_memory, foreign));
-    add(p, BPF_ALU64 | BPF_ADD | BPF_X, R4, R1, 0, 0);
+    compute_wide(p, BPF_ADD, R4, R1);
     load(p, BPF_B, R4, R4, 0);
     jump_if(p, BPF_JEQ, R4, 0, GO_PASS);
     drop_counted(p, vip, memory);

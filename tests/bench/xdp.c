@@ -90,11 +90,13 @@ static void run(const char *vip)
 
 static void attach_bare(const char *interface)
 {
-    union bpf_attr a = {.link_create = {.prog_fd = (uint32_t)xdp_made_bare(),
-                                        .target_ifindex = if_nametoindex(interface),
-                                        .attach_type = BPF_XDP,
-                                        .flags = XDP_FLAGS_SKB_MODE}};
+    union bpf_attr a;
 
+    memset(&a, 0, sizeof a);
+    a.link_create.prog_fd = (uint32_t)xdp_made_bare();
+    a.link_create.target_ifindex = if_nametoindex(interface);
+    a.link_create.attach_type = BPF_XDP;
+    a.link_create.flags = XDP_FLAGS_SKB_MODE;
     if (syscall(SYS_bpf, BPF_LINK_CREATE, &a, sizeof a) < 0)
         die("cannot attach it");
 }

@@ -13,13 +13,18 @@ from test_drain import drained, no_harm
 from test_failover import served_again, survivors, unbroken
 from test_security import Unit, sandboxed, unit_cluster  # noqa: F401
 
-XDP = {"node": {"xdp": "generic"}}
 MANUAL = Path(__file__).resolve().parents[2] / "man/ipclusterd.8"
 
 
+@pytest.fixture(params=["generic", "native"])
+def mode(request):
+    """Above the driver, and in it: that of veth takes frames back from the kernel for it."""
+    return request.param
+
+
 @pytest.fixture
-def cluster_xdp(new_cluster):
-    cluster = new_cluster(3, options=XDP)
+def cluster_xdp(new_cluster, mode):
+    cluster = new_cluster(3, options={"node": {"xdp": mode}})
     cluster.converge()
     refused = cluster.nodes[0].told("no XDP")
     if refused and not attached(cluster.nodes[0]):
@@ -43,11 +48,11 @@ def rules_dropped(node):
                                           kernel.ruleset(node.host)))
 
 
-def test_hand_overs_with_nothing_delayed(cluster_xdp, rounds):
+def test_hand_overs_with_nothing_delayed(cluster_xdp, mode, rounds):
     """Opened before the rules are, closed after them: no SYN waits, no flow breaks."""
     nodes = cluster_xdp.nodes
     assert all(attached(n) for n in nodes)
-    assert {v["xdp"] for n in nodes for v in n.status()["vips"]} == {"generic"}
+    assert {v["xdp"] for n in nodes for v in n.status()["vips"]} == {mode}
     was = {n.name: (dropped(n), rules_dropped(n)) for n in nodes}
     with cluster_xdp.traffic(rate=400, streams=64, udp_rate=200, udp_deadline=0.3,
                              sniff=True) as t:
@@ -72,7 +77,8 @@ def test_hand_overs_with_nothing_delayed(cluster_xdp, rounds):
         assert rules <= total / 20, (node.name, rules, total)
         text = node.ctl("rules").stdout
         for vip in cluster_xdp.vips:
-            assert f"# XDP (generic) on eth0 drops what is another's to {vip.split('/')[0]} " in text
+            address = vip.split("/")[0]
+            assert f"# XDP ({mode}) on eth0 drops what is another's to {address} " in text
 
 
 def test_killed_and_taken_over(cluster_xdp):
@@ -95,7 +101,7 @@ def test_killed_and_taken_over(cluster_xdp):
     assert not unbroken(survivors(before, victim), t.final_streams)
 
 
-def test_restarted_reloaded_stopped(cluster_xdp):
+def test_restarted_reloaded_stopped(cluster_xdp, mode):
     """One program at a time, always this configuration's; none at the end."""
     node = cluster_xdp.nodes[0]
     first = attached(node)
@@ -117,7 +123,7 @@ def test_restarted_reloaded_stopped(cluster_xdp):
         n.ctl("reload")
     cluster_xdp.converge()
     assert attached(node) not in (None, second)
-    assert [v["xdp"] for v in node.status()["vips"]] == ["generic"] * 3
+    assert [v["xdp"] for v in node.status()["vips"]] == [mode] * 3
     assert not node.told("no XDP")
     config = node.config()
     config["node"]["xdp"] = "off"

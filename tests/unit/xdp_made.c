@@ -19,15 +19,18 @@ static int bpf_call(enum bpf_cmd command, union bpf_attr *a)
 static int load(void)
 {
     static char log[1 << 20];
-    union bpf_attr a = {.prog_type = BPF_PROG_TYPE_XDP,
-                        .license = (uintptr_t) "",
-                        .insns = (uintptr_t)made.code,
-                        .insn_cnt = (uint32_t)made.count,
-                        .log_buf = (uintptr_t)log,
-                        .log_size = sizeof log,
-                        .log_level = 1};
-    int fd = bpf_call(BPF_PROG_LOAD, &a);
+    union bpf_attr a;
+    int fd;
 
+    memset(&a, 0, sizeof a);
+    a.prog_type = BPF_PROG_TYPE_XDP;
+    a.license = (uintptr_t) "";
+    a.insns = (uintptr_t)made.code;
+    a.insn_cnt = (uint32_t)made.count;
+    a.log_buf = (uintptr_t)log;
+    a.log_size = sizeof log;
+    a.log_level = 1;
+    fd = bpf_call(BPF_PROG_LOAD, &a);
     if (fd < 0) {
         fprintf(stderr, "%s\nthe kernel refuses the program: %s\n", log, strerror(errno));
         exit(1);
@@ -37,13 +40,15 @@ static int load(void)
 
 bool xdp_made_open(struct xdp_made *m)
 {
-    union bpf_attr a = {.map_type = BPF_MAP_TYPE_ARRAY,
-                        .key_size = sizeof(uint32_t),
-                        .value_size = sizeof(struct xdp_memory),
-                        .max_entries = 1,
-                        .map_flags = BPF_F_MMAPABLE};
+    union bpf_attr a;
     void *at = MAP_FAILED;
 
+    memset(&a, 0, sizeof a);
+    a.map_type = BPF_MAP_TYPE_ARRAY;
+    a.key_size = sizeof(uint32_t);
+    a.value_size = sizeof(struct xdp_memory);
+    a.max_entries = 1;
+    a.map_flags = BPF_F_MMAPABLE;
     m->map = bpf_call(BPF_MAP_CREATE, &a);
     if (m->map >= 0)
         at = mmap(NULL, sizeof *m->memory, PROT_READ | PROT_WRITE, MAP_SHARED, m->map, 0);
@@ -73,11 +78,13 @@ int xdp_made_bare(void)
 unsigned xdp_made_run(int program, const uint8_t *frame, size_t length, unsigned repeat,
                       unsigned *ns)
 {
-    union bpf_attr a = {.test = {.prog_fd = (uint32_t)program,
-                                 .data_in = (uintptr_t)frame,
-                                 .data_size_in = (uint32_t)length,
-                                 .repeat = repeat}};
+    union bpf_attr a;
 
+    memset(&a, 0, sizeof a);
+    a.test.prog_fd = (uint32_t)program;
+    a.test.data_in = (uintptr_t)frame;
+    a.test.data_size_in = (uint32_t)length;
+    a.test.repeat = repeat;
     if (bpf_call(BPF_PROG_TEST_RUN, &a) < 0) {
         fprintf(stderr, "BPF_PROG_TEST_RUN of %zu bytes: %s\n", length, strerror(errno));
         exit(1);
