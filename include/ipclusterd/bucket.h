@@ -21,7 +21,8 @@
 /* What one bucket's step depends on. */
 struct bucket_view {
     bool mine;         /* the owner table gives it to this node */
-    bool granted;      /* all the living agree on the view and none claims it */
+    bool agreed;       /* all the living agree on the view */
+    bool granted;      /* they do, and none claims it */
     bool yield;        /* another claims it too, and goes first */
     bool owner_claims; /* its owner, another node, claims it */
     bool owner_ready;  /* its owner, another node, is prepared for it */

@@ -7,6 +7,7 @@ noinst_HEADERS += \
 	%D%/buf.h \
 	%D%/config.h \
 	%D%/flap.h \
+	%D%/letter.h \
 	%D%/member.h \
 	%D%/node.h \
 	%D%/plan.h \

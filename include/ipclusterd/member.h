@@ -25,26 +25,23 @@ struct boot {
     instant since;     /* when it came, or last proved itself */
 };
 
-enum { BOOTS_MAX = 4 };
+enum { BOOTS_MAX = 5, BOOT_LAST = BOOTS_MAX - 1 };
 
+/* What is looked at with each of its heartbeats, and of all members in turn, is together. */
 struct member {
-    char name[NAME_BYTES_MAX + 1];
-    uint32_t id;   /* member_id(name) */
-    uint64_t hash; /* assign_hash(cluster, name) */
     bool self;
     /* Heard of by a datagram alone: not on the roster before it proves itself. */
     bool stranger;
     /* A stranger, or what was a member, of another configuration. */
     bool misfit;
-    bool apart;      /* it was a misfit last, and has not been alive since */
-    uint64_t config; /* digest of it, as told last; 0: never */
-    struct vips_word vips;
-    bool differs;   /* one of us, but it has another list of VIPs */
-    unsigned parts; /* of either: set of 1 << enum config_part that differ; 0: not told */
+    bool refits;  /* what came of it last, proven or not, is of ours */
+    bool apart;   /* it was a misfit last, and has not been alive since */
+    bool differs; /* one of us, but it has another list of VIPs */
     /* Under quorum = "majority": not among the voters, so it counts for nothing. */
     bool outsider;
-
-    bool guessed; /* known by name from an earlier run: its facts are nobody's word */
+    bool guessed;    /* known by name from an earlier run: its facts are nobody's word */
+    bool suspect;    /* alive to others, silent to us: told already */
+    uint8_t version; /* WIRE_VERSION_* of this boot; 0 unknown */
 
     uint32_t incarnation; /* of the facts; starts at 1 */
     uint32_t fallen;      /* highest incarnation with a verdict; 0 none */
@@ -55,14 +52,38 @@ struct member {
     enum standing standing; /* of `fallen`, when incarnation <= fallen */
     instant since;          /* of that standing */
 
-    instant evidence; /* somebody alive heard it both ways */
+    uint64_t view;    /* its word */
+    uint32_t acked;   /* highest of our sequences that it proved to have heard ... */
+    uint32_t proved;  /* ... in any of its boots */
+    uint16_t said;    /* flags of its last heartbeat */
     instant heard;    /* this node did */
+    instant direct;   /* this node heard it both ways without a relay */
     instant arrived;  /* this node opened a datagram of it, also a relayed one */
     instant arriving; /* and without a gap since then */
-    instant direct;   /* this node heard it both ways without a relay */
-    bool suspect;     /* alive to others, silent to us: told already */
-    size_t deafs;     /* whom it does not hear directly, though they live */
-    uint32_t deaf[DEAF_MAX];
+
+    uint64_t salt;     /* of its present boot */
+    uint32_t sequence; /* highest seen */
+    uint64_t window;   /* bit i: sequence - i was seen */
+    instant knocked;   /* when one of its other boots was last heard */
+    size_t deafs;      /* whom it does not hear directly, though they live */
+    unsigned tell;     /* heartbeats that shall still carry it first */
+    uint32_t flows;
+    double rtt;  /* us, smoothed */
+    double loss; /* share of its heartbeats missed, smoothed, 0..1 */
+
+    uint32_t id;   /* member_id(name) */
+    uint64_t hash; /* assign_hash(cluster, name) */
+    char name[NAME_BYTES_MAX + 1];
+    struct mac mac;
+    struct address address;
+    struct bitmap claim, linger;
+
+    struct heartbeat_keys keys;
+    int64_t clock_ahead; /* ms, of its clock against ours; 0 unknown */
+    bool clock_told;     /* that it is far off */
+    unsigned parts;      /* of both: set of 1 << enum config_part that differ; 0: not told */
+    uint64_t config;     /* digest of it, as told last; 0: never */
+    struct vips_word vips;
 
     struct flap flap;
     bool fall_open; /* its last fall is still to be counted, at fall_due */
@@ -74,35 +95,17 @@ struct member {
     uint64_t lineage; /* of its voters, and their version, as it said last */
     uint32_t voters_version;
 
-    uint64_t salt;     /* of its present boot */
-    uint32_t sequence; /* highest seen */
-    uint64_t window;   /* bit i: sequence - i was seen */
     struct boot boot[BOOTS_MAX];
-    instant knocked; /* when one of them was last heard */
-
-    uint8_t version;     /* WIRE_VERSION_* of this boot; 0 unknown */
-    int64_t clock_ahead; /* ms, of its clock against ours; 0 unknown */
-    bool clock_told;     /* that it is far off */
-    struct heartbeat_keys keys;
-
-    uint32_t acked;  /* highest of our sequences that it proved to have heard ... */
-    uint32_t proved; /* ... in any of its boots */
-    uint64_t view;   /* its word */
-    uint16_t said;   /* flags of its last heartbeat */
-    uint32_t flows;
-    struct bitmap claim, linger;
-    struct mac mac;
-    struct address address;
-
-    double rtt;    /* us, smoothed */
-    double loss;   /* share of its heartbeats missed, smoothed, 0..1 */
-    unsigned tell; /* heartbeats that shall still carry it first */
+    uint32_t deaf[DEAF_MAX];
 };
 
 void member_init(struct member *m, const char *cluster, const char *name);
 
 /* True if it is on the roster and no verdict stands. */
-bool member_alive(const struct member *m);
+static inline bool member_alive(const struct member *m)
+{
+    return !m->stranger && m->incarnation > m->fallen;
+}
 
 /* True if it lives and has a place in the view. */
 static inline bool member_lives(const struct member *m)

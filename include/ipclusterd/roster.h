@@ -11,8 +11,10 @@
 struct roster {
     char cluster[NAME_BYTES_MAX + 1];
     size_t count;
-    size_t self;              /* index of ourselves */
-    uint32_t id[MEMBERS_MAX]; /* of each, to search */
+    size_t self;                   /* index of ourselves */
+    uint32_t id[MEMBERS_MAX];      /* of each, to search */
+    uint64_t head[MEMBERS_MAX];    /* the first bytes of each name, as a number, likewise */
+    instant evidence[MEMBERS_MAX]; /* when somebody alive heard it both ways */
     struct member member[MEMBERS_MAX];
 };
 
@@ -24,6 +26,9 @@ void roster_init(struct roster *r, const char *cluster, const char *self);
 /* Index of a member, or ROSTER_NONE. Strangers are found too. */
 int roster_find(const struct roster *r, const char *name);
 int roster_find_id(const struct roster *r, uint32_t id);
+
+/* The same, of a member that may well be at index `near` or right behind it. */
+int roster_find_id_near(const struct roster *r, uint32_t id, int near);
 
 /* Adds a stranger; its index, or ROSTER_NONE if the roster is full or the name
  * collides with another's id. Indexes behind it move up by one. */
@@ -43,12 +48,25 @@ bool roster_counts(const struct roster *r, size_t index);
  */
 size_t roster_serving(const struct roster *r, bool holds, bool serves[MEMBERS_MAX]);
 
+/* How the last digest was come to: so far as the members are the same, in the same
+ * order, so is the next. All zero: none yet. */
+struct roster_chain {
+    struct roster_link {
+        uint64_t before, after; /* digests, without this member and with it */
+        uint64_t hash;          /* of its name */
+        uint32_t fallen;
+        uint16_t weight;
+        bool alive, serves, voters;
+    } link[MEMBERS_MAX];
+};
+
 /*
  * What the view is made of: names, weights, who lives, who serves. Equal digests
  * mean equal tables. `voters`: a number that stands for the voters' version; 0
  * without a quorum, else the digest also covers in which incarnation the dead
  * died, so that equal digests at two times mean that nobody rose in between.
  */
-uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX], uint64_t voters);
+uint64_t roster_digest(const struct roster *r, const bool serves[MEMBERS_MAX], uint64_t voters,
+                       struct roster_chain *chain);
 
 #endif

@@ -115,6 +115,23 @@ const char *reject_name(enum reject r);
 /* Fills `out` (large: allocate it once). Shell only, between steps. */
 void node_status(const struct node *n, instant now, struct status *out);
 
+/* Of the snapshot what a shell can look at often. */
+struct status_brief {
+    enum node_state state;
+    bool converged;
+    uint64_t view;
+    usec patience;
+};
+void node_brief(const struct node *n, struct status_brief *out);
+
+/* Who owns what. The names are the node's: until the next step. */
+struct status_tables {
+    size_t members;
+    const char *name[MEMBERS_MAX];                 /* NULL: it has no place in the view */
+    int16_t owner[BUCKETS_MAX], home[BUCKETS_MAX]; /* index into the names; -1 nobody */
+};
+void node_tables(const struct node *n, struct status_tables *out);
+
 /*
  * Who would own `bucket`, best first: the owner, then who takes over if the
  * owner dies, and so on over the living. Writes at most `max` indexes into

@@ -36,193 +36,217 @@ static uint64_t mix(uint64_t x)
     return x;
 }
 
-static uint64_t score(const struct assign_member *m, unsigned bucket)
+/* What a bucket adds to each member's score. */
+static uint64_t bucket_mix(unsigned bucket)
 {
-    return mix(m->hash + mix((uint64_t)(bucket + 1) * UINT64_C(0x9e3779b97f4a7c15)));
+    return mix((uint64_t)(bucket + 1) * UINT64_C(0x9e3779b97f4a7c15));
 }
 
-/* True if (bucket a, member x) comes before (bucket b, member y). */
-static bool pair_before(const struct assign_member *x, unsigned a, const struct assign_member *y,
-                        unsigned b)
+/* Which bucket of two scores comes first: (score, then the lower number) is a total
+ * order for one member, and with the members' hashes one of all pairs. */
+static bool bucket_before(const uint64_t score[], unsigned a, unsigned b)
 {
-    uint64_t p = score(x, a), q = score(y, b);
-    if (p != q)
-        return p > q;
-    return a != b ? a < b : x->hash < y->hash;
+    return score[a] != score[b] ? score[a] > score[b] : a < b;
+}
+
+/* All buckets, the highest score first. Scores are as good as random, so spread by
+ * their value the buckets are all but sorted. */
+static void list_make(uint64_t hash, unsigned buckets, uint16_t *list)
+{
+    uint64_t score[BUCKETS_MAX];
+    uint16_t from[BUCKETS_MAX + 1] = {0};
+    for (unsigned b = 0; b < buckets; b++) {
+        score[b] = mix(hash + bucket_mix(b));
+        from[(~score[b] >> 32) * buckets >> 32]++;
+    }
+    for (unsigned cell = 0, sum = 0; cell < buckets; cell++) {
+        unsigned count = from[cell];
+        from[cell] = (uint16_t)sum;
+        sum += count;
+    }
+    for (unsigned b = 0; b < buckets; b++)
+        list[from[(~score[b] >> 32) * buckets >> 32]++] = (uint16_t)b;
+    for (unsigned i = 1; i < buckets; i++) {
+        uint16_t b = list[i];
+        unsigned at = i;
+        for (; at > 0 && bucket_before(score, b, list[at - 1]); at--)
+            list[at] = list[at - 1];
+        list[at] = b;
+    }
+}
+
+/* The number of the list of that hash, made if need be; false: there is no room. */
+static bool list_find(struct assign_lists *l, uint64_t hash, uint16_t *number)
+{
+    enum { SEATS = 2 * MEMBERS_MAX };
+    unsigned at = (unsigned)(hash % SEATS);
+    while (l->seat[at] != 0 && l->hash[l->seat[at] - 1] != hash)
+        at = (at + 1) % SEATS;
+    if (l->seat[at] == 0) {
+        if (l->count == MEMBERS_MAX)
+            return false;
+        list_make(hash, l->buckets, l->list + (size_t)l->count * l->buckets);
+        l->hash[l->count++] = hash;
+        l->seat[at] = (uint16_t)l->count;
+    }
+    *number = (uint16_t)(l->seat[at] - 1);
+    return true;
+}
+
+static void lists_clear(struct assign_lists *l, unsigned buckets)
+{
+    memset(l->seat, 0, sizeof l->seat);
+    l->buckets = buckets;
+    l->count = 0;
+}
+
+/* Everybody's list; false: with those of members that are gone they are too many. */
+static bool lists_find(struct assign *a, struct assign_lists *l, const struct assign_member *m,
+                       size_t members)
+{
+    bool found = l->buckets == a->buckets;
+    for (size_t i = 0; i < members && found; i++)
+        found = list_find(l, m[i].hash, &a->list[i]);
+    return found;
+}
+
+/* True if member x is further below its exact share than y; ties by hash. */
+static bool further_below(const struct assign *a, const struct assign_member *m, unsigned x,
+                          unsigned y)
+{
+    return a->below[x] != a->below[y] ? a->below[x] > a->below[y] : m[x].hash > m[y].hash;
+}
+
+/* The heap of members in `queue`: who is furthest below is on top. */
+static void below_sift(struct assign *a, const struct assign_member *m, size_t count, size_t at)
+{
+    uint16_t x = a->queue[at];
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && further_below(a, m, a->queue[child + 1], a->queue[child]))
+            child++;
+        if (!further_below(a, m, a->queue[child], x))
+            break;
+        a->queue[at] = a->queue[child];
+    }
+    a->queue[at] = x;
+}
+
+/* Gives `left` buckets one by one to whoever of the `count` in the queue is furthest
+ * below its exact share, out of `weight`. */
+static void shares_fill(struct assign *a, const struct assign_member *m, size_t count,
+                        uint32_t weight, uint32_t left)
+{
+    if (weight == 0)
+        return;
+    for (size_t i = count / 2; i > 0; i--)
+        below_sift(a, m, count, i - 1);
+    for (; left > 0; left--) {
+        unsigned best = a->queue[0];
+        a->share[best]++;
+        a->below[best] -= weight;
+        below_sift(a, m, count, 0);
+    }
 }
 
 /* Shares of the home table: whole parts, then one each to the largest
  * remainders (Hamilton's method; ties by hash). */
 static void home_shares(struct assign *a, const struct assign_member *m, size_t members)
 {
-    uint64_t weight = 0, given = 0;
-    bool topped[MEMBERS_MAX] = {false};
+    uint32_t weight = 0, given = 0;
+    size_t count = 0;
     for (size_t i = 0; i < members; i++)
         weight += m[i].weight;
     for (size_t i = 0; i < members; i++) {
-        a->share[i] = weight == 0 ? 0 : (uint32_t)((uint64_t)a->buckets * m[i].weight / weight);
+        uint32_t exact = a->buckets * m[i].weight;
+        a->share[i] = 0;
+        if (exact == 0)
+            continue;
+        a->share[i] = exact / weight;
+        a->below[i] = exact % weight;
+        a->queue[count++] = (uint16_t)i;
         given += a->share[i];
     }
-    while (weight != 0 && given < a->buckets) {
-        size_t best = MEMBERS_MAX;
-        uint64_t most = 0;
-        for (size_t i = 0; i < members; i++) {
-            uint64_t rest = (uint64_t)a->buckets * m[i].weight % weight;
-            if (topped[i] || m[i].weight == 0)
-                continue;
-            if (best == MEMBERS_MAX || rest > most || (rest == most && m[i].hash > m[best].hash)) {
-                best = i;
-                most = rest;
-            }
-        }
-        assert(best != MEMBERS_MAX);
-        topped[best] = true;
-        a->share[best]++;
-        given++;
-    }
+    shares_fill(a, m, count, weight, a->buckets - given);
 }
 
-/* What those who serve may take beside their home buckets: one by one to
- * whoever is furthest below its exact share. `kept` buckets stay at home. */
+/* What those who serve may take beside their home buckets, of which each keeps
+ * `kept`: one by one to whoever is furthest below its exact share. */
 static void owner_shares(struct assign *a, const struct assign_member *m, size_t members,
                          const uint32_t kept[])
 {
-    uint64_t weight = 0, free_buckets = a->buckets;
+    uint32_t weight = 0, left = a->buckets;
+    size_t count = 0;
+    for (size_t i = 0; i < members; i++) {
+        weight += m[i].serves ? m[i].weight : 0u;
+        left -= m[i].serves ? kept[i] : 0;
+    }
     for (size_t i = 0; i < members; i++) {
         a->share[i] = 0;
-        if (m[i].serves) {
-            weight += m[i].weight;
-            free_buckets -= kept[i];
-        }
-    }
-    for (; weight != 0 && free_buckets > 0; free_buckets--) {
-        size_t best = MEMBERS_MAX;
-        int64_t most = INT64_MIN;
-        for (size_t i = 0; i < members; i++) {
-            if (!m[i].serves || m[i].weight == 0)
-                continue;
-            int64_t below = (int64_t)((uint64_t)a->buckets * m[i].weight) -
-                            (int64_t)((uint64_t)(kept[i] + a->share[i]) * weight);
-            if (below > most || (below == most && m[i].hash > m[best].hash)) {
-                best = i;
-                most = below;
-            }
-        }
-        assert(best < MEMBERS_MAX); /* somebody has weight */
-        a->share[best]++;
-    }
-}
-
-/* True if the heap of member `m` has `x` above `y`: the worst is on top. */
-static bool heap_above(const struct assign_member *m, unsigned x, unsigned y)
-{
-    return pair_before(m, y, m, x);
-}
-
-static void heap_sift_down(const struct assign_member *m, uint16_t *heap, uint32_t count)
-{
-    for (uint32_t at = 0;;) {
-        uint32_t top = at, left = 2 * at + 1, right = left + 1;
-        if (left < count && heap_above(m, heap[left], heap[top]))
-            top = left;
-        if (right < count && heap_above(m, heap[right], heap[top]))
-            top = right;
-        if (top == at)
-            return;
-        uint16_t swap = heap[at];
-        heap[at] = heap[top];
-        heap[top] = swap;
-        at = top;
-    }
-}
-
-static void heap_push(const struct assign_member *m, uint16_t *heap, uint32_t count, uint16_t b)
-{
-    uint32_t at = count;
-    heap[at] = b;
-    while (at > 0 && heap_above(m, heap[at], heap[(at - 1) / 2])) {
-        uint32_t up = (at - 1) / 2;
-        uint16_t swap = heap[at];
-        heap[at] = heap[up];
-        heap[up] = swap;
-        at = up;
-    }
-}
-
-/* The member that `bucket` likes best after the one it asked last. */
-static int next_choice(const struct assign *a, const struct assign_member *m, size_t members,
-                       unsigned bucket)
-{
-    int last = a->asked[bucket], best = ASSIGN_NOBODY;
-    for (size_t i = 0; i < members; i++) {
-        if (a->share[i] == 0)
+        if (!m[i].serves || m[i].weight == 0)
             continue;
-        if (last != ASSIGN_NOBODY && !pair_before(&m[last], bucket, &m[i], bucket))
-            continue;
-        if (best == ASSIGN_NOBODY || pair_before(&m[i], bucket, &m[best], bucket))
-            best = (int)i;
+        a->below[i] = (int64_t)a->buckets * m[i].weight - (int64_t)kept[i] * weight;
+        a->queue[count++] = (uint16_t)i;
     }
-    return best;
+    shares_fill(a, m, count, weight, left);
 }
 
-/* Deferred acceptance of the `queued` buckets, under a->share. */
-static void match(struct assign *a, const struct assign_member *m, size_t members, unsigned queued,
-                  int16_t *table)
+/* Deferred acceptance of the buckets that are not kept, under a->share: each member
+ * asks for one after the other of its list until its share is full; a bucket goes to
+ * the best that has asked for it. */
+static void match(struct assign *a, const struct assign_lists *l, const struct assign_member *m,
+                  size_t members, int16_t *table)
 {
-    a->heap_at[0] = 0;
+    size_t queued = 0;
     for (size_t i = 0; i < members; i++) {
-        a->heap_at[i + 1] = a->heap_at[i] + a->share[i];
-        a->heap_count[i] = 0;
+        a->asked[i] = 0;
+        if (a->share[i] > 0)
+            a->queue[queued++] = (uint16_t)i;
     }
-    assert(a->heap_at[members] <= a->buckets);
-    for (unsigned i = 0; i < queued; i++)
-        a->asked[a->queue[i]] = ASSIGN_NOBODY;
     while (queued > 0) {
-        uint16_t bucket = a->queue[--queued];
-        int i = next_choice(a, m, members, bucket);
-        if (i == ASSIGN_NOBODY)
-            continue; /* nobody has any share left: the table stays NOBODY */
-        a->asked[bucket] = (int16_t)i;
-        uint16_t *heap = a->heap + a->heap_at[i];
-        if (a->heap_count[i] < a->share[i]) {
-            heap_push(&m[i], heap, a->heap_count[i]++, bucket);
-        } else if (pair_before(&m[i], bucket, &m[i], heap[0])) {
-            a->queue[queued++] = heap[0];
-            heap[0] = bucket;
-            heap_sift_down(&m[i], heap, a->heap_count[i]);
-        } else {
-            a->queue[queued++] = bucket;
+        unsigned i = a->queue[--queued];
+        const uint16_t *list = l->list + (size_t)a->list[i] * a->buckets;
+        while (a->share[i] > 0 && a->asked[i] < a->buckets) {
+            unsigned b = list[a->asked[i]++];
+            if (a->kept[b])
+                continue;
+            uint64_t score = mix(m[i].hash + bucket_mix(b));
+            int had = table[b];
+            if (had != ASSIGN_NOBODY &&
+                (score != a->score[b] ? score < a->score[b] : m[i].hash > m[had].hash))
+                continue;
+            table[b] = (int16_t)i;
+            a->score[b] = score;
+            a->share[i]--;
+            if (had != ASSIGN_NOBODY && a->share[had]++ == 0)
+                a->queue[queued++] = (uint16_t)had;
         }
     }
-    for (size_t i = 0; i < members; i++)
-        for (uint32_t k = 0; k < a->heap_count[i]; k++)
-            table[a->heap[a->heap_at[i] + k]] = (int16_t)i;
 }
 
-void assign_compute(struct assign *a, const struct assign_member *member, size_t members,
-                    unsigned buckets)
+void assign_compute(struct assign *a, struct assign_lists *lists,
+                    const struct assign_member *member, size_t members, unsigned buckets)
 {
     assert(members <= MEMBERS_MAX && buckets <= BUCKETS_MAX);
     a->buckets = buckets;
+    if (!lists_find(a, lists, member, members)) {
+        lists_clear(lists, buckets);
+        lists_find(a, lists, member, members);
+    }
     for (unsigned b = 0; b < buckets; b++) {
         a->home[b] = ASSIGN_NOBODY;
-        a->queue[b] = (uint16_t)b;
+        a->kept[b] = false;
     }
     home_shares(a, member, members);
-    match(a, member, members, buckets, a->home);
+    match(a, lists, member, members, a->home);
 
     uint32_t kept[MEMBERS_MAX] = {0};
-    unsigned queued = 0;
     for (unsigned b = 0; b < buckets; b++) {
         int home = a->home[b];
-        a->owner[b] = ASSIGN_NOBODY;
-        if (home != ASSIGN_NOBODY && member[home].serves) {
-            a->owner[b] = (int16_t)home;
+        a->kept[b] = home != ASSIGN_NOBODY && member[home].serves;
+        a->owner[b] = a->kept[b] ? (int16_t)home : ASSIGN_NOBODY;
+        if (a->kept[b])
             kept[home]++;
-        } else {
-            a->queue[queued++] = (uint16_t)b;
-        }
     }
     owner_shares(a, member, members, kept);
-    match(a, member, members, queued, a->owner);
+    match(a, lists, member, members, a->owner);
 }

@@ -10,26 +10,29 @@
 
 #include <assert.h>
 
-static enum bucket_class claimed(const struct bucket_view *v)
+/* From ADOPT to OWN only when all the living have told under this view what they have. */
+static enum bucket_class claimed(enum bucket_class now, const struct bucket_view *v)
 {
-    return v->others_flows || v->holding ? CLASS_ADOPT : CLASS_OWN;
+    if (v->others_flows || v->holding)
+        return CLASS_ADOPT;
+    return now == CLASS_ADOPT && !v->agreed ? CLASS_ADOPT : CLASS_OWN;
 }
 
 /* A bucket that this node claims. */
-static enum bucket_class step_claimed(const struct bucket_view *v)
+static enum bucket_class step_claimed(enum bucket_class now, const struct bucket_view *v)
 {
     if (v->yield)
         return CLASS_LINGER;
     if (!v->mine && v->owner_ready)
         return CLASS_RELEASE;
-    return claimed(v);
+    return claimed(now, v);
 }
 
 /* A bucket that this node does not claim. */
 static enum bucket_class step_unclaimed(enum bucket_class now, const struct bucket_view *v)
 {
     if (v->mine)
-        return v->granted ? claimed(v) : CLASS_LINGER;
+        return v->granted ? claimed(now, v) : CLASS_LINGER;
     if (now == CLASS_RELEASE)
         return v->owner_claims || !v->owner_ready ? CLASS_LINGER : CLASS_RELEASE;
     if (now == CLASS_LINGER)
@@ -42,7 +45,7 @@ enum bucket_class bucket_next(enum bucket_class now, const struct bucket_view *v
     switch (now) {
     case CLASS_OWN:
     case CLASS_ADOPT:
-        return step_claimed(v);
+        return step_claimed(now, v);
     case CLASS_FOREIGN:
     case CLASS_RELEASE:
     case CLASS_LINGER:

@@ -7,6 +7,7 @@ libcore_a_SOURCES = \
 	%D%/bucket.c \
 	%D%/buf.c \
 	%D%/flap.c \
+	%D%/letter.c \
 	%D%/member.c \
 	%D%/node.c \
 	%D%/node_boot.c \

@@ -23,7 +23,7 @@ void member_init(struct member *m, const char *cluster, const char *name)
     m->hash = assign_hash(cluster, name);
     m->standing = STANDING_FORGOTTEN;
     m->said = HEARTBEAT_JOINING; /* until it is heard: it may have flows of anything */
-    m->since = m->evidence = m->heard = m->knocked = INSTANT_PAST;
+    m->since = m->heard = m->knocked = INSTANT_PAST;
     m->arrived = m->arriving = INSTANT_PAST;
     m->direct = m->backed = m->fall_due = INSTANT_PAST;
     m->flap.at = INSTANT_PAST;
@@ -35,11 +35,6 @@ bool member_deaf_to(const struct member *m, uint32_t id)
         if (m->deaf[i] == id)
             return true;
     return false;
-}
-
-bool member_alive(const struct member *m)
-{
-    return !m->stranger && m->incarnation > m->fallen;
 }
 
 enum standing member_standing(const struct member *m)

@@ -37,7 +37,8 @@ void node_init(struct node *n, const struct node_config *config, uint64_t seed,
                uint32_t incarnation)
 {
     assert(config_sane(config));
-    memset(n, 0, sizeof *n);
+    memset(n, 0, offsetof(struct node, lists));
+    n->lists.buckets = 0;
     n->config = *config;
     node_keys_init(n);
     roster_init(&n->roster, config->cluster, config->name);
@@ -177,8 +178,10 @@ static void join_watch(struct node *n, struct actions *out)
     if (kept_out) /* until it is silent for good, or answers */
         n->join_at = instant_add(n->now, 2 * n->config.dead_after);
     node_resume_watch(n, kept_out);
-    if (node_ticks(n) || !n->company)
+    /* Company leaves with time, but it comes only when it is heard, or falls. */
+    if (node_ticks(n) || (!n->company && (n->look || n->dead_heard)))
         n->company = in_company(n);
+    n->dead_heard = false;
     if (n->joined || n->resuming || kept_out || !n->link_up || n->in_flight || n->parting)
         return;
     if (!node_quorum_grants(n) || node_lease_span(n) <= n->config.interval / 2)
@@ -339,7 +342,7 @@ static void start(struct node *n, struct actions *out)
     n->tick_at = n->count_at = n->wake_window = n->now;
     for (size_t i = 0; i < n->roster.count; i++) { /* also those of an earlier run */
         struct member *m = &n->roster.member[i];
-        m->since = m->evidence = n->now;
+        m->since = n->roster.evidence[i] = n->now;
         flap_rise(&m->flap, &n->config.flap, n->now);
     }
     if (node_majority(n) && n->voters.lineage != 0)
@@ -402,6 +405,7 @@ static void reload(struct node *n, const struct node_config *c, struct actions *
     bool reselected = c->part[PART_SELECT] != n->config.part[PART_SELECT] &&
                       !vips_fit(&c->selection, &n->config.selection);
     n->config = *c;
+    n->mingled |= other;
     if (reselected)
         node_reselected(n);
     if (other && !node_fits_all(n, c))
@@ -409,6 +413,7 @@ static void reload(struct node *n, const struct node_config *c, struct actions *
     node_keys_reload(n, c, out);
     if (heavier)
         node_facts(n);
+    n->dead_heard = true; /* or of late, by now */
 }
 
 static void dispatch(struct node *n, const struct event *e, struct actions *out)
@@ -475,12 +480,10 @@ void node_step(struct node *n, instant now, const struct event *event, struct ac
     assert(n->started || event->kind == EVENT_START);
     assert(!instant_before(now, n->now));
     out->count = out->lost_notes = 0;
-    if (n->started) {
+    if (n->started && n->joined) {
         usec passed = instant_diff(now, n->now);
-        if (n->joined) {
-            n->unowned += passed * n->unowned_now;
-            n->contested += passed * n->contested_now;
-        }
+        n->unowned += passed * n->unowned_now;
+        n->contested += passed * n->contested_now;
     }
     n->now = now;
     if (n->over)

@@ -2,9 +2,11 @@
  * Boots that have not proved themselves: a member that has started again, or a
  * recording of a life that it had before. A few per member are acknowledged,
  * which is all that the former needs; the latter never answers it. When there are
- * more than a few, those that have had their time make room, and are not looked
- * at for a while: so recordings take nobody's place, unless there are scores of
- * lives to play.
+ * more than a few, those that have had their time make room, and have no place
+ * for a while: so recordings take nobody's place, unless there are scores of lives
+ * to play. Of those without a place the last one heard is acknowledged: a member
+ * that was heard one way for long, and had to make room, needs no more when it
+ * hears us again.
  *
  * A second node of the name waits until the first is silent: two that live at
  * once must not take each other's place in turn.
@@ -42,10 +44,11 @@ static struct boot *boot_find(struct member *m, uint64_t salt)
     return NULL;
 }
 
-/* Room for another; NULL if all are still being given their time. */
-static struct boot *boot_room(struct node *n, struct member *m)
+/* Room for another; for one that had its time, or if all are still being given it, that
+ * which the next takes away. */
+static struct boot *boot_room(struct node *n, struct member *m, uint64_t salt)
 {
-    for (size_t i = 0; i < BOOTS_MAX; i++) {
+    for (size_t i = 0; i < BOOT_LAST && !stale(n, salt); i++) {
         struct boot *b = &m->boot[i];
         if (b->sequence != 0 && !overdue(n, b))
             continue;
@@ -53,12 +56,12 @@ static struct boot *boot_room(struct node *n, struct member *m)
             stale_keep(n, b->salt);
         return b;
     }
-    return NULL;
+    return &m->boot[BOOT_LAST];
 }
 
 bool node_boot_take(struct node *n, struct member *m, bool fresh, bool direct, struct actions *out)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     bool present = member_alive(m) && instant_diff(n->now, m->arrived) < n->config.dead_after / 2;
     struct boot *b = boot_find(m, h->salt);
     if (fresh && !present && (b == NULL || h->sequence > b->sequence)) {
@@ -75,19 +78,16 @@ bool node_boot_take(struct node *n, struct member *m, bool fresh, bool direct, s
             node_reject(n, REJECT_REPLAYED, m->name, out);
         return false;
     }
-    if (b == NULL && !fresh && stale(n, h->salt))
-        return false;
     bool new = b == NULL;
     if (new)
-        b = boot_room(n, m);
-    if (b == NULL)
-        return false;
+        b = boot_room(n, m, h->salt);
     if (new || fresh)
         b->since = n->now;
     b->salt = h->salt;
     b->sequence = h->sequence;
     b->at = n->now;
     m->knocked = n->now;
-    node_answer(n);
+    if (b != &m->boot[BOOT_LAST])
+        node_answer(n);
     return false;
 }

@@ -34,11 +34,12 @@ void node_flap_rose(struct node *n, struct member *m)
     flap_rise(&m->flap, &n->config.flap, n->now);
 }
 
-static void tell_hold(struct node *n, const struct member *m, struct actions *out)
+static void tell_hold(struct node *n, struct member *m, struct actions *out)
 {
     bool held = flap_held(&m->flap);
     const struct flap_config *c = &n->config.flap;
     n->view_dirty = true;
+    m->tell = URGENT_TIMES;
     node_urgent(n);
     node_note(n, out, held ? NOTE_MEMBER_HELD : NOTE_MEMBER_RELEASED, m->name,
               flap_now(&m->flap, c, n->now), flap_left(&m->flap, c, n->now));
@@ -73,7 +74,7 @@ void node_flap_release(struct node *n, size_t index, struct actions *out)
 
 void node_flap_hear(struct node *n, struct actions *out)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     for (size_t i = 0; i < h->holds; i++) {
         const struct heartbeat_hold *said = &h->hold[i];
         int index = roster_find_id(&n->roster, said->member);
@@ -87,17 +88,30 @@ void node_flap_hear(struct node *n, struct actions *out)
     }
 }
 
-/* Whom others would take for free, or for held, if they knew nothing of it. */
+/* Others would take it for free, or for held, if they knew nothing of it. */
+static bool tells(const struct node *n, const struct member *m, uint32_t value)
+{
+    bool slight = value == 0 || value < n->config.flap.penalty / 16;
+    return !m->stranger && (!slight || m->flap.hold != 0);
+}
+
+/* What is new first, then in turn, for there may not be room for all. */
 void node_flap_tell(struct node *n, struct heartbeat *h, size_t room)
 {
     enum { HOLD_BYTES = 16 };
-    for (size_t i = 0; i < n->roster.count && room >= HOLD_BYTES; i++) {
-        const struct member *m = &n->roster.member[i];
-        uint32_t value = flap_now(&m->flap, &n->config.flap, n->now);
-        bool slight = value == 0 || value < n->config.flap.penalty / 16;
-        if (m->stranger || (slight && m->flap.hold == 0))
-            continue;
-        h->hold[h->holds++] = (struct heartbeat_hold){m->id, m->flap.hold, m->flap.fallen, value};
-        room -= HOLD_BYTES;
+    size_t count = n->roster.count, cursor = n->hold_cursor % count;
+    for (int news = 1; news >= 0; news--) {
+        for (size_t i = 0; i < count && room >= HOLD_BYTES; i++) {
+            size_t at = (cursor + i) % count;
+            const struct member *m = &n->roster.member[at];
+            uint32_t value = flap_now(&m->flap, &n->config.flap, n->now);
+            if ((m->tell > 0) != (news == 1) || !tells(n, m, value))
+                continue;
+            h->hold[h->holds++] =
+                (struct heartbeat_hold){m->id, m->flap.hold, m->flap.fallen, value};
+            room -= HOLD_BYTES;
+            if (news == 0)
+                n->hold_cursor = at + 1;
+        }
     }
 }

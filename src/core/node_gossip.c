@@ -48,7 +48,7 @@ static void entry_verdict(struct node *n, size_t index, const struct heartbeat_e
     instant since = instant_add(n->now, -(usec)e->age_ms * USEC_PER_MS);
     bool was_alive = member_alive(m);
     if (was_alive && e->standing != STANDING_LEFT &&
-        (instant_diff(n->now, m->evidence) < node_dead_after(n) || !n->quorate))
+        (instant_diff(n->now, n->roster.evidence[index]) < node_dead_after(n) || !n->quorate))
         return; /* the accusation stands in m->accused; the member will refute it */
     if (e->standing == STANDING_FORGOTTEN && voters_has(&n->voters, m->id))
         return; /* a majority decides that, and we shall hear of it */
@@ -70,10 +70,11 @@ static void entry_alive(struct node *n, size_t index, const struct heartbeat_ent
     if (proof == AGE_NEVER || proof >= n->config.dead_after || e->incarnation <= m->fallen)
         return;
     bool was_alive = member_alive(m);
-    m->stranger = false;
+    m->stranger = m->guessed = false;
     if (member_facts(m, e->incarnation, e->flags, e->weight))
         n->view_dirty = true;
-    m->evidence = instant_max(m->evidence, instant_add(n->now, -proof));
+    instant *evidence = &n->roster.evidence[index];
+    *evidence = instant_max(*evidence, instant_add(n->now, -proof));
     if (!was_alive && member_alive(m))
         node_rose(n, m, out);
 }
@@ -84,6 +85,15 @@ static usec proof_of(const struct heartbeat *h, uint32_t id)
         if (h->ack[i].member == id)
             return h->ack[i].proof;
     return AGE_NEVER;
+}
+
+/* An entry as most are: it says what we know. It may also be evidence, but that has
+ * been taken with the acknowledgements. */
+static bool entry_known(const struct member *m, const struct heartbeat_entry *e)
+{
+    return member_alive(m) && !m->guessed && e->standing == STANDING_ALIVE &&
+           e->incarnation == m->incarnation && (e->flags & HEARTBEAT_FACTS) == m->flags &&
+           e->weight == m->weight && e->order <= m->order && e->accused <= m->accused;
 }
 
 /* What a living member says of a third. */
@@ -102,7 +112,10 @@ static void entry_take(struct node *n, const struct heartbeat_entry *e, struct a
         }
     }
     struct member *m = &n->roster.member[index];
-    if (m->guessed && e->incarnation >= m->incarnation) {
+    if (entry_known(m, e))
+        return;
+    bool rises = e->standing == STANDING_ALIVE && !member_alive(m) && e->incarnation > m->fallen;
+    if (m->guessed && e->incarnation >= m->incarnation && !rises) {
         m->guessed = false;
         n->view_dirty = member_facts(m, e->incarnation, e->flags, e->weight) || n->view_dirty;
     }
@@ -111,7 +124,7 @@ static void entry_take(struct node *n, const struct heartbeat_entry *e, struct a
         m->accused = e->accused;
         m->tell = URGENT_TIMES;
     }
-    usec proof = proof_of(&n->in, m->id);
+    usec proof = proof_of(n->in, m->id);
     if (e->standing == STANDING_ALIVE)
         entry_alive(n, (size_t)index, e, proof, out);
     else if (e->incarnation >= m->incarnation)
@@ -121,20 +134,22 @@ static void entry_take(struct node *n, const struct heartbeat_entry *e, struct a
 /* Evidence: whom the sender has heard both ways. */
 static void acks_take(struct node *n, const struct heartbeat *h)
 {
+    int index = ROSTER_NONE;
     for (size_t i = 0; i < h->acks; i++) {
-        int index = roster_find_id(&n->roster, h->ack[i].member);
+        /* They come in the order of a roster, which is most likely like ours. */
+        index = roster_find_id_near(&n->roster, h->ack[i].member, index + 1);
         if (index == ROSTER_NONE || h->ack[i].proof == AGE_NEVER)
             continue;
-        struct member *m = &n->roster.member[index];
-        instant at = instant_add(n->now, -h->ack[i].proof);
-        if (!m->self && member_alive(m) && instant_before(m->evidence, at))
-            m->evidence = at;
+        const struct member *m = &n->roster.member[index];
+        instant at = instant_add(n->now, -h->ack[i].proof), *evidence = &n->roster.evidence[index];
+        if (instant_before(*evidence, at) && !m->self && member_alive(m))
+            *evidence = at;
     }
 }
 
 void node_gossip(struct node *n, bool alive, struct actions *out)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     if (alive)
         acks_take(n, h);
     for (size_t i = 0; i < h->entries; i++) {

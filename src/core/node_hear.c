@@ -24,7 +24,7 @@ void node_reject(struct node *n, enum reject why, const char *member, struct act
 
 const struct heartbeat_ack *node_proof(const struct node *n, uint32_t *sequence, instant *sent_at)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     uint32_t id = n->roster.member[n->roster.self].id;
     for (size_t i = 0; i < h->acks; i++) {
         uint64_t distance = h->ack[i].stamp - n->salt;
@@ -52,9 +52,10 @@ void node_rose(struct node *n, struct member *m, struct actions *out)
 /* What the sections tell of the sender itself. */
 static void sections_take(struct node *n, struct member *m, struct actions *out)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     memcpy(m->deaf, h->deaf, h->deafs * sizeof h->deaf[0]);
     m->deafs = h->deafs;
+    n->deaf_told = n->deaf_told || h->deafs > 0;
     if (h->clock_ms == 0 || n->clock_ms == 0)
         return;
     int64_t here = n->clock_ms + instant_diff(n->now, n->clock_at) / USEC_PER_MS;
@@ -77,14 +78,16 @@ static void direct_take(struct node *n, struct member *m, struct actions *out)
 static void word_take(struct node *n, size_t index, struct actions *out)
 {
     struct member *m = &n->roster.member[index];
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     bool was_alive = member_alive(m);
     uint16_t was_draining = m->flags & HEARTBEAT_DRAINING;
     m->stranger = m->misfit = m->guessed = false;
-    m->heard = m->evidence = n->now;
+    m->heard = n->roster.evidence[index] = n->now;
     node_config_hear(n, m, out);
     if (member_facts(m, h->incarnation, h->flags, h->weight))
         n->view_dirty = true;
+    if (!member_alive(m))
+        n->dead_heard = true;
     m->apart = m->apart && !member_alive(m) && (h->flags & HEARTBEAT_LEFT) == 0;
     node_order(n, m, h->order);
     node_serve_word(n, index);
@@ -129,7 +132,7 @@ static bool seen_take(struct node *n, const struct member *m, enum stream_verdic
 static bool stream_take(struct node *n, struct member *m, uint32_t proof, bool direct,
                         struct actions *out)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     if (h->salt != m->salt || (m->sequence == 0 && m->salt == 0))
         return node_boot_take(n, m, proof > m->proved, direct, out);
     if (h->version < m->version)
@@ -146,24 +149,24 @@ static bool stream_take(struct node *n, struct member *m, uint32_t proof, bool d
 /* The sender's version: of one that knows the first only, we speak that, too. */
 static void version_take(struct node *n, struct member *m, bool proven, struct actions *out)
 {
-    if (n->in.version == WIRE_VERSION_FIRST &&
-        (m->version != WIRE_VERSION_LAST || n->in.salt != m->salt)) {
+    if (n->in->version == WIRE_VERSION_FIRST &&
+        (m->version != WIRE_VERSION_LAST || n->in->salt != m->salt)) {
         instant until = instant_add(n->now, (proven ? 4 : 1) * n->config.dead_after);
         n->old_until = instant_max(n->old_until, until);
     }
     if (!proven)
         return;
-    if (m->version != n->in.version && n->in.version != WIRE_VERSION_LAST)
-        node_note(n, out, NOTE_VERSION, m->name, n->in.version, 0);
-    n->watch_stale = n->watch_stale || m->version != n->in.version;
-    m->version = n->in.version;
+    if (m->version != n->in->version && n->in->version != WIRE_VERSION_LAST)
+        node_note(n, out, NOTE_VERSION, m->name, n->in->version, 0);
+    n->watch_stale = n->watch_stale || m->version != n->in->version;
+    m->version = n->in->version;
 }
 
 /* The sender's place on the roster, a new one if need be; of nodes that are not
  * like us only a few have one. */
 static int sender_find(struct node *n, bool fits, struct actions *out)
 {
-    int index = roster_find(&n->roster, n->in.name);
+    int index = roster_find(&n->roster, n->in->name);
     size_t misfits = 0;
     if (index != ROSTER_NONE)
         return index;
@@ -171,9 +174,9 @@ static int sender_find(struct node *n, bool fits, struct actions *out)
         misfits += n->roster.member[i].misfit;
     if (!fits && misfits >= MISFITS_MAX)
         return ROSTER_NONE;
-    index = node_member_add(n, n->in.name);
+    index = node_member_add(n, n->in->name);
     if (index == ROSTER_NONE)
-        node_note(n, out, NOTE_ROSTER_FULL, n->in.name, MEMBERS_MAX, 0);
+        node_note(n, out, NOTE_ROSTER_FULL, n->in->name, MEMBERS_MAX, 0);
     else
         n->roster.member[index].misfit = !fits;
     return index;
@@ -194,9 +197,10 @@ static int sender_take(struct node *n, bool direct, const struct heartbeat_ack *
     uint32_t sequence = 0;
     *ack = node_proof(n, &sequence, sent_at);
     bool news = stream_take(n, m, *ack != NULL ? sequence : 0, direct, out);
+    m->refits = news ? fits : m->refits;
     version_take(n, m, news && *ack != NULL, out);
     /* A boot that goes on, by a daemon that has heard nobody yet. */
-    if (news && fits && n->in.acks == 0 && (n->in.flags & HEARTBEAT_ASKING) != 0)
+    if (news && fits && n->in->acks == 0 && (n->in->flags & HEARTBEAT_ASKING) != 0)
         node_answer(n);
     if (!news || *ack == NULL)
         return ROSTER_NONE;
@@ -213,19 +217,11 @@ static int sender_take(struct node *n, bool direct, const struct heartbeat_ack *
     return index;
 }
 
-void node_hear(struct node *n, const uint8_t *data, size_t length, struct actions *out)
+/* A heartbeat that opens and parses. */
+static void letter_hear(struct node *n, const struct letter *letter, struct actions *out)
 {
-    struct heartbeat *h = &n->in;
-    struct seal_stamp stamp = {0};
-    size_t plain_length = 0;
-    enum reject why = node_keys_open(n, data, length, &stamp, &plain_length);
-    if (why == REJECT_NONE && heartbeat_read(h, stamp.version, n->plain, plain_length) != 0)
-        why = REJECT_MALFORMED;
-    if (why != REJECT_NONE) {
-        node_reject(n, why, "", out);
-        return;
-    }
-    bool direct = stamp.type != SEAL_TYPE_RELAY;
+    const struct heartbeat *h = n->in;
+    bool direct = letter->stamp.type != SEAL_TYPE_RELAY;
     if (strcmp(h->name, node_self(n)->name) == 0) {
         node_rival_hear(n, out);
         return;
@@ -254,5 +250,18 @@ void node_hear(struct node *n, const uint8_t *data, size_t length, struct action
     node_gossip(n, member_alive(&n->roster.member[index]), out);
     index = roster_find(&n->roster, h->name);
     if (direct && index != ROSTER_NONE && member_lives(&n->roster.member[index]))
-        node_relay(n, (size_t)index, plain_length, out);
+        node_relay(n, (size_t)index, letter, out);
+}
+
+void node_hear(struct node *n, const uint8_t *data, size_t length, struct actions *out)
+{
+    enum reject why = REJECT_NONE;
+    const struct letter *letter = node_keys_open(n, data, length, &why);
+    if (letter == NULL || !letter->readable) {
+        node_reject(n, letter == NULL ? why : REJECT_MALFORMED, "", out);
+        return;
+    }
+    n->in = &letter->says;
+    letter_hear(n, letter, out);
+    n->in = NULL;
 }

@@ -12,6 +12,7 @@
 
 #include "ipclusterd/assign.h"
 #include "ipclusterd/bitmap.h"
+#include "ipclusterd/letter.h"
 #include "ipclusterd/node.h"
 #include "ipclusterd/plan.h"
 #include "ipclusterd/roster.h"
@@ -64,15 +65,19 @@ struct node {
     instant urgent_at; /* the next other one, if urgent_left */
     unsigned urgent_left, budget;
     instant said_at;
-    size_t ack_cursor, entry_cursor;
+    size_t ack_cursor, entry_cursor, hold_cursor;
     struct {
         uint64_t salt;
         instant until;
     } stale[STALE_KEPT]; /* boots that are not looked at, and until when */
     size_t stale_next;
-    struct heartbeat in, out;
+    struct letter letter;       /* room for the one that is being heard ... */
+    const struct heartbeat *in; /* ... and what it says; NULL: none */
+    struct heartbeat out;
     uint8_t plain[DATAGRAM_MAX], datagram[DATAGRAM_MAX], old_datagram[DATAGRAM_MAX];
     uint64_t relays; /* sealed so far */
+    bool mingled;    /* some member may have another list of VIPs */
+    bool deaf_told;  /* some member may have told of one that it does not hear */
     uint8_t relay[DATAGRAM_MAX];
     instant old_until; /* up to here everything is told in the first version, too */
     bool mixed;        /* a living member speaks no better */
@@ -101,6 +106,7 @@ struct node {
     bool leased;          /* the kernel has confirmed a lease since */
     bool met;             /* heard a member since the joining began */
     bool company;         /* one that we call dead is about, as of the last tick or later */
+    bool dead_heard;      /* one that we call dead was heard in this step */
     bool resuming, alone; /* node_inherit(): claims of the run before, not yet ours */
     instant listen_until, join_at;
     bool link_up, healthy, sick;
@@ -174,6 +180,8 @@ struct node {
     uint64_t lost_notes;
     instant reject_note_at, conflict_note_at, mismatch_note_at;
     struct assign scratch;
+    struct roster_chain chain;
+    struct assign_lists lists; /* last: node_init() leaves its memory alone */
 };
 
 static inline struct member *node_self(struct node *n)
@@ -230,9 +238,9 @@ void node_order(struct node *n, struct member *m, uint32_t order);
 /* node_relay.c */
 /* True if we ought to have heard it directly, and have not. */
 bool node_deaf_to(const struct node *n, const struct member *m);
-/* Passes the heartbeat in n->plain, `length` bytes of member `index`, on to those
- * who do not hear it, if that is ours to do. */
-void node_relay(struct node *n, size_t index, size_t length, struct actions *out);
+/* Passes the heartbeat of member `index` on to those who do not hear it, if that is ours
+ * to do. */
+void node_relay(struct node *n, size_t index, const struct letter *letter, struct actions *out);
 
 /* node_quorum.c */
 bool node_majority(const struct node *n);
@@ -287,9 +295,9 @@ void node_bars_watch(struct node *n);
 
 /* node_keys.c */
 void node_keys_init(struct node *n);
-/* Opens a datagram into n->plain with the key that it names. */
-enum reject node_keys_open(struct node *n, const uint8_t *data, size_t length,
-                           struct seal_stamp *stamp, size_t *plain_length);
+/* Opens a datagram with the key that it names; NULL: see *why. */
+const struct letter *node_keys_open(struct node *n, const uint8_t *data, size_t length,
+                                    enum reject *why);
 /* What a datagram of ours is sealed with. */
 const struct seal *node_keys_seal(const struct node *n);
 void node_keys_hear(struct node *n, size_t index, struct actions *out);

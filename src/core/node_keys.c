@@ -61,19 +61,19 @@ void node_keys_reload(struct node *n, const struct node_config *c, struct action
 
 /* Always one attempt, or two if both keys have the named id: a wrong datagram
  * costs no more than a right one. */
-enum reject node_keys_open(struct node *n, const uint8_t *data, size_t length,
-                           struct seal_stamp *stamp, size_t *plain_length)
+const struct letter *node_keys_open(struct node *n, const uint8_t *data, size_t length,
+                                    enum reject *why)
 {
     uint16_t id = 0;
     unsigned first = n->using, second = 1 - n->using;
     bool two = n->keys == 2 && seal_key_id(data, length, &id) && id == n->key[second].key_id;
     unsigned with = two && id != n->key[first].key_id ? second : first;
-    enum reject why = seal_open(&n->key[with], data, length, stamp, n->plain, plain_length);
-    if (two && with == first && why == REJECT_FORGED)
-        why = seal_open(&n->key[with = second], data, length, stamp, n->plain, plain_length);
-    if (why == REJECT_NONE)
+    const struct letter *l = letter_open(&n->key[with], data, length, &n->letter, why);
+    if (two && with == first && *why == REJECT_FORGED)
+        l = letter_open(&n->key[with = second], data, length, &n->letter, why);
+    if (l != NULL)
         n->opened = n->key[with].hash;
-    return why;
+    return l;
 }
 
 /* Who starts with a key that the others have given up is understood by nobody, and so
@@ -95,11 +95,11 @@ static bool later(const struct heartbeat_keys *a, const struct heartbeat_keys *b
 void node_keys_hear(struct node *n, size_t index, struct actions *out)
 {
     struct member *m = &n->roster.member[index];
-    m->keys = n->in.keys;
-    if (!later(&n->in.keys, &n->rekey))
+    m->keys = n->in->keys;
+    if (!later(&n->in->keys, &n->rekey))
         return;
-    n->rekey.order = n->in.keys.order;
-    n->rekey.target = n->in.keys.target;
+    n->rekey.order = n->in->keys.order;
+    n->rekey.target = n->in->keys.target;
     obey(n, out);
 }
 

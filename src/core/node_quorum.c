@@ -99,7 +99,7 @@ static void follow(struct node *n, enum voters_result result, struct actions *ou
 /* Two foundings have met, and ours is the lesser: we are newcomers again. */
 static void dissolve(struct node *n, const struct member *winner, struct actions *out)
 {
-    node_note(n, out, NOTE_DISSOLVED, winner->name, 0, (int64_t)n->in.voters.count);
+    node_note(n, out, NOTE_DISSOLVED, winner->name, 0, (int64_t)n->in->voters.count);
     voters_dissolve(&n->voters);
     n->voters_at = n->now;
     n->voters_settled = false;
@@ -112,7 +112,7 @@ static void dissolve(struct node *n, const struct member *winner, struct actions
 static void backing_take(struct node *n, struct member *m, const struct heartbeat_ack *ack,
                          instant sent_at)
 {
-    const struct voters_word *w = &n->in.voters;
+    const struct voters_word *w = &n->in->voters;
     if (ack->proof == AGE_NEVER || w->lineage != n->voters.lineage ||
         w->version > n->voters.version || !member_alive(m))
         return;
@@ -127,7 +127,7 @@ void node_quorum_hear(struct node *n, size_t index, const struct heartbeat_ack *
                       instant sent_at, struct actions *out)
 {
     struct member *m = &n->roster.member[index];
-    const struct voters_word *w = &n->in.voters;
+    const struct voters_word *w = &n->in->voters;
     if (!node_majority(n))
         return;
     m->lineage = w->lineage;

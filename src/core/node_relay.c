@@ -35,21 +35,25 @@ static bool our_turn(const struct node *n, const struct member *from, const stru
     return !member_deaf_to(to, n->roster.member[n->roster.self].id);
 }
 
-void node_relay(struct node *n, size_t index, size_t length, struct actions *out)
+void node_relay(struct node *n, size_t index, const struct letter *letter, struct actions *out)
 {
     const struct member *from = &n->roster.member[index], *self = node_self(n);
-    bool wanted = false;
-    if (n->in.version < WIRE_VERSION_LAST)
+    bool wanted = false, told = false;
+    if (!n->deaf_told || n->in->version < WIRE_VERSION_LAST)
         return; /* it would pass for one that knows better */
-    if (n->patience > 0)
-        return; /* who cannot keep up must not make more of it: all may be as late as we */
+    /* Who cannot keep up must not make more of it, for all may be as late as we; but one
+     * stall does not keep two apart whom only we connect. */
+    if (n->patience > n->config.dead_after / 2)
+        return;
     for (size_t i = 0; i < n->roster.count && !wanted; i++) {
         const struct member *to = &n->roster.member[i];
+        told = told || to->deafs > 0;
         if (to->deafs == 0 || i == index || to->self || !member_lives(to) ||
             !member_deaf_to(to, from->id))
             continue;
         wanted = our_turn(n, from, to);
     }
+    n->deaf_told = told;
     if (!wanted || out->count == ACTIONS_MAX)
         return;
     struct seal_stamp stamp = {.version = WIRE_VERSION_LAST,
@@ -59,6 +63,6 @@ void node_relay(struct node *n, size_t index, size_t length, struct actions *out
                                .sequence = ++n->relays};
     struct action *a = node_action(out, ACTION_SEND);
     a->send.data = n->relay;
-    a->send.length =
-        seal_close(node_keys_seal(n), &stamp, n->plain, length, n->relay, sizeof n->relay);
+    a->send.length = seal_close(node_keys_seal(n), &stamp, letter->plain, letter->length, n->relay,
+                                sizeof n->relay);
 }

@@ -112,8 +112,9 @@ static void bucket_look(const struct node *n, const struct others *o, unsigned b
     const struct member *m = owner >= 0 && !mine ? &n->roster.member[owner] : NULL;
     bool other_claims = bitmap_test(&o->claim, b);
     v->mine = mine && n->joined;
+    v->agreed = n->agreed;
     v->granted = n->agreed && n->joined && !other_claims;
-    v->yield = other_claims && yields(n, b);
+    v->yield = other_claims && class_claims((enum bucket_class)n->class_of[b]) && yields(n, b);
     bool owner_will = m != NULL && member_alive(m) && bitmap_test(&m->claim, b);
     v->owner_claims = owner_will && !bitmap_test(&m->linger, b);
     /* While a third claims it too, what we forwarded would be taken twice. */
@@ -143,16 +144,20 @@ static void account(struct node *n, const struct others *o)
     unsigned unowned = 0, contested = 0;
     bool settled = n->agreed;
     node_bits(n);
-    for (unsigned b = 0; b < n->config.buckets; b++) {
-        bool ours = bitmap_test(&n->claim, b), others = bitmap_test(&o->claim, b);
+    for (unsigned b = 0; b < n->config.buckets; b += 64) {
+        uint64_t ours = n->claim.word[b / 64], others = o->claim.word[b / 64];
+        uint64_t all =
+            n->config.buckets - b < 64 ? (UINT64_C(1) << (n->config.buckets - b)) - 1 : UINT64_MAX;
+        unowned += (unsigned)__builtin_popcountll(~(ours | others) & all);
+        contested +=
+            (unsigned)__builtin_popcountll(((ours & others) | o->twice.word[b / 64]) & all);
+    }
+    for (unsigned b = 0; b < n->config.buckets && settled; b++) {
         int owner = n->assign.owner[b];
-        unowned += !ours && !others;
-        contested += (ours && others) || bitmap_test(&o->twice, b);
-        if (owner < 0)
-            continue;
-        settled = settled && (owner == (int)n->roster.self
-                                  ? class_claims((enum bucket_class)n->applied.class_of[b])
-                                  : bitmap_test(&n->roster.member[owner].claim, b));
+        if (owner >= 0)
+            settled = owner == (int)n->roster.self
+                          ? class_claims((enum bucket_class)n->applied.class_of[b])
+                          : bitmap_test(&n->roster.member[owner].claim, b);
     }
     n->unowned_now = unowned;
     n->contested_now = contested;
@@ -162,7 +167,7 @@ static void account(struct node *n, const struct others *o)
 void node_serve_word(struct node *n, size_t index)
 {
     const struct member *m = &n->roster.member[index];
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     if (m->said != h->flags) {
         n->serve_dirty = true;
         return;
@@ -182,6 +187,19 @@ void node_serve_word(struct node *n, size_t index)
     n->serve_some = true;
 }
 
+/* What the others do does not matter to one that neither serves nor may soon: it is not
+ * asked for accounts either. */
+static bool looks_at_others(struct node *n)
+{
+    if (n->joined || n->agreed)
+        return true;
+    n->converged = false;
+    for (unsigned b = 0; b < n->config.buckets; b++)
+        if (n->class_of[b] != CLASS_FOREIGN)
+            return true;
+    return false;
+}
+
 /* Steps every bucket, or those that something changed for. True if one moved on. */
 static bool buckets_step(struct node *n, const struct others *o)
 {
@@ -192,9 +210,14 @@ static bool buckets_step(struct node *n, const struct others *o)
         struct bucket_view v;
         if (!n->serve_dirty && !bitmap_test(&n->serve_set, b))
             continue;
-        bucket_look(n, o, b, &v);
         enum bucket_class was = (enum bucket_class)n->class_of[b];
-        enum bucket_class is = bucket_next(was, &v);
+        enum bucket_class is = was;
+        if (was == CLASS_FOREIGN && !n->joined) {
+            v = (struct bucket_view){0}; /* whosever it is, not ours: nothing to look at */
+        } else {
+            bucket_look(n, o, b, &v);
+            is = bucket_next(was, &v);
+        }
         if (class_claims(is) && v.holding)
             n->hold_end = instant_min(n->hold_end, n->hold_until[b]);
         if (!v.mine)
@@ -216,13 +239,18 @@ void node_serve(struct node *n, struct actions *out)
         n->serve_dirty = true;
     if (n->serve_dirty || n->serve_some) {
         struct others o;
-        others_gather(n, &o);
+        bool looks = looks_at_others(n);
+        if (looks)
+            others_gather(n, &o);
         if (buckets_step(n, &o)) {
             n->plan_dirty = true;
             for (size_t i = 0; i < n->roster.count; i++)
                 n->wanted.target[i] = n->roster.member[i].mac;
         }
-        account(n, &o);
+        if (looks)
+            account(n, &o);
+        else
+            node_bits(n);
         n->serve_dirty = n->serve_some = false;
         memset(&n->serve_set, 0, sizeof n->serve_set);
     }

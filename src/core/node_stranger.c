@@ -25,7 +25,7 @@
  */
 void node_rival_hear(struct node *n, struct actions *out)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     uint32_t sequence = 0;
     instant sent_at = INSTANT_PAST;
     if (h->salt == n->salt)
@@ -73,10 +73,12 @@ static bool has_better_right(uint16_t said, const char *name, uint16_t other_sai
 
 bool node_fits(const struct node *n)
 {
-    const struct heartbeat *h = &n->in;
+    const struct heartbeat *h = n->in;
     if (h->buckets != n->config.buckets ||
         !alike(h->config, &h->vips, n->config.config_digest, &n->config.vips))
         return false;
+    if (h->config == n->config.config_digest && !n->mingled)
+        return true;
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
         if (m->self || m->misfit || m->config == 0 || !member_alive(m) ||
@@ -101,10 +103,11 @@ bool node_fits_all(const struct node *n, const struct node_config *c)
 
 void node_config_hear(struct node *n, struct member *m, struct actions *out)
 {
-    m->config = n->in.config;
-    m->vips = n->in.vips;
+    m->config = n->in->config;
+    m->vips = n->in->vips;
     m->differs = m->config != n->config.config_digest;
     m->parts = m->differs ? 1u << PART_VIPS : 0;
+    n->mingled = n->mingled || m->differs;
     if (!m->differs || instant_before(n->now, n->mismatch_note_at))
         return;
     n->mismatch_note_at = instant_add(n->now, 10 * NOTE_PAUSE);
@@ -115,10 +118,10 @@ void node_config_hear(struct node *n, struct member *m, struct actions *out)
 static unsigned parts_differing(const struct node *n)
 {
     unsigned parts = 0;
-    for (size_t i = 0; i < n->in.parts && i < PART_MAX; i++)
-        if (n->in.part[i] != n->config.part[i])
+    for (size_t i = 0; i < n->in->parts && i < PART_MAX; i++)
+        if (n->in->part[i] != n->config.part[i])
             parts |= 1u << i;
-    if (n->in.buckets != n->config.buckets)
+    if (n->in->buckets != n->config.buckets)
         parts |= 1u << PART_BUCKETS;
     return parts;
 }
@@ -128,8 +131,8 @@ static unsigned parts_differing(const struct node *n)
 static bool gave_up(const struct node *n)
 {
     static const struct bitmap none;
-    return n->joined && n->quorate && (n->in.flags & HEARTBEAT_JOINING) != 0 &&
-           bitmap_equal(&n->in.claim, &none);
+    return n->joined && n->quorate && (n->in->flags & HEARTBEAT_JOINING) != 0 &&
+           bitmap_equal(&n->in->claim, &none);
 }
 
 void node_misfit_hear(struct node *n, size_t index, struct actions *out)
@@ -139,16 +142,16 @@ void node_misfit_hear(struct node *n, size_t index, struct actions *out)
     m->misfit = m->apart = true;
     m->differs = false;
     n->watch_stale = true;
-    m->config = n->in.config;
-    m->vips = n->in.vips;
+    m->config = n->in->config;
+    m->vips = n->in->vips;
     m->parts = parts_differing(n);
-    m->said = n->in.flags;
+    m->said = n->in->flags;
     m->heard = n->now;
     if (member_alive(m) && gave_up(n))
         node_fell(n, out, index, STANDING_DEAD, n->now);
     if (first)
         node_answer(n); /* now with what our configuration is made of */
-    bool to_tell = first && n->in.parts == 0 && n->in.version > WIRE_VERSION_FIRST;
+    bool to_tell = first && n->in->parts == 0 && n->in->version > WIRE_VERSION_FIRST;
     if (to_tell || instant_before(n->now, n->mismatch_note_at))
         return; /* it will tell when it has heard ours */
     n->mismatch_note_at = instant_add(n->now, 10 * NOTE_PAUSE);
@@ -229,8 +232,20 @@ static bool cut_off(const struct node *n)
     return true;
 }
 
+static bool mingled(const struct node *n)
+{
+    for (size_t i = 0; i < n->roster.count; i++) {
+        const struct member *m = &n->roster.member[i];
+        if (!m->self && !m->misfit && m->config != 0 && m->config != n->config.config_digest)
+            return true;
+    }
+    return false;
+}
+
 void node_bars_watch(struct node *n)
 {
+    if (n->look)
+        n->mingled = mingled(n);
     bool apart = false;
     if (!n->look && !n->view_dirty)
         return;

@@ -46,7 +46,7 @@ void node_fell(struct node *n, struct actions *out, size_t index, enum standing 
     };
     if (was_alive || standing == STANDING_FORGOTTEN)
         node_note(n, out, m->misfit ? NOTE_MEMBER_LEFT : kinds[standing], m->name,
-                  instant_diff(n->now, m->evidence), 0);
+                  instant_diff(n->now, n->roster.evidence[index]), 0);
 }
 
 usec node_dead_after(const struct node *n)
@@ -94,10 +94,11 @@ void node_patience(struct node *n)
     instant listen = instant_add(n->now, 2 * n->config.interval);
     n->listen_until = instant_max(instant_add(n->listen_until, late), listen);
     n->join_at = instant_add(n->join_at, late);
+    instant *evidence = n->roster.evidence;
     for (size_t i = 0; i < n->roster.count; i++) {
         struct member *m = &n->roster.member[i];
         if (member_alive(m))
-            m->evidence = instant_min(n->now, instant_add(m->evidence, late));
+            evidence[i] = instant_min(n->now, instant_add(evidence[i], late));
     }
 }
 
@@ -109,7 +110,7 @@ static bool heard_one_way(const struct node *n, const struct member *m)
 {
     usec gap = n->mute ? n->config.dead_after : node_gap(n);
     usec unheard = instant_diff(n->now, m->heard);
-    if (m->misfit || instant_diff(n->now, m->arrived) >= gap)
+    if ((m->misfit && !m->refits) || instant_diff(n->now, m->arrived) >= gap)
         return false;
     if (member_alive(m))
         return unheard >= n->config.dead_after / 2;
@@ -136,18 +137,19 @@ static bool are_we_mute(const struct node *n)
 }
 
 /* When the verdict on a living member is to be looked at next. */
-static instant verdict_due(const struct node *n, const struct member *m)
+static instant verdict_due(const struct node *n, size_t index)
 {
-    instant silent = instant_add(m->evidence, node_dead_after(n));
+    const struct member *m = &n->roster.member[index];
+    instant silent = instant_add(n->roster.evidence[index], node_dead_after(n));
     if (instant_before(n->now, silent))
         return silent;
     return instant_add(m->arrived, n->mute ? n->config.dead_after : node_gap(n));
 }
 
 /* True if nobody alive has heard the member for long enough to call it dead. */
-static bool unproven(const struct node *n, const struct member *m)
+static bool unproven(const struct node *n, size_t index)
 {
-    return instant_diff(n->now, m->evidence) >= node_dead_after(n);
+    return instant_diff(n->now, n->roster.evidence[index]) >= node_dead_after(n);
 }
 
 /* True if somebody goes on without hearing us, and it is for us to yield. */
@@ -156,7 +158,7 @@ static bool mute_now(const struct node *n)
     bool heard = false;
     for (size_t i = 0; i < n->roster.count && !heard; i++) {
         const struct member *m = &n->roster.member[i];
-        if (!m->self && !m->stranger && !m->outsider && (!member_alive(m) || unproven(n, m)))
+        if (!m->self && !m->stranger && !m->outsider && (!member_alive(m) || unproven(n, i)))
             heard = heard_one_way(n, m);
     }
     return heard && are_we_mute(n);
@@ -168,9 +170,8 @@ static void living_watch(struct node *n, struct actions *out, size_t index)
     struct member *m = &n->roster.member[index];
     instant quiet = instant_max(m->direct, m->since);
     bool silent = instant_diff(n->now, quiet) >= node_dead_after(n);
-    bool mute = heard_one_way(n, m) && are_we_mute(n);
     /* Without a majority nobody is pronounced dead: it may be we who are cut off. */
-    if (unproven(n, m) && !mute && n->quorate)
+    if (unproven(n, index) && n->quorate && !(heard_one_way(n, m) && are_we_mute(n)))
         node_fell(n, out, index, STANDING_DEAD, n->now);
     else if (silent && !m->suspect)
         node_note(n, out, NOTE_MEMBER_SUSPECT, m->name, instant_diff(n->now, quiet), 0);
@@ -195,7 +196,7 @@ void node_watch(struct node *n, struct actions *out)
         } else if (member_alive(m)) {
             living_watch(n, out, i);
             if (member_alive(m) && n->quorate)
-                n->watch_at = instant_min(n->watch_at, verdict_due(n, m));
+                n->watch_at = instant_min(n->watch_at, verdict_due(n, i));
         } else if (m->standing != STANDING_FORGOTTEN) {
             /* A voter is only forgotten by a majority. */
             if (!voters_has(&n->voters, m->id) &&
@@ -231,7 +232,7 @@ static void view_form(struct node *n, struct actions *out)
     n->view_dirty = false;
     n->serve_dirty = true;
     n->alive = roster_serving(&n->roster, !n->mixed, n->serves);
-    uint64_t view = roster_digest(&n->roster, n->serves, node_quorum_digest(n));
+    uint64_t view = roster_digest(&n->roster, n->serves, node_quorum_digest(n), &n->chain);
     if (view == n->view)
         return;
     struct assign_member of[MEMBERS_MAX];
@@ -246,7 +247,7 @@ static void view_form(struct node *n, struct actions *out)
     int16_t before[BUCKETS_MAX];
     bool first = n->view == 0;
     memcpy(before, n->assign.owner, sizeof before);
-    assign_compute(&n->assign, of, count, n->config.buckets);
+    assign_compute(&n->assign, &n->lists, of, count, n->config.buckets);
     for (unsigned b = 0; b < n->config.buckets; b++) {
         int16_t *owner = &n->assign.owner[b], *home = &n->assign.home[b];
         *owner = *owner < 0 ? ASSIGN_NOBODY : (int16_t)index[*owner];

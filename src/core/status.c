@@ -188,9 +188,28 @@ void node_status(const struct node *n, instant now, struct status *out)
     out->skew = n->skew;
 }
 
+void node_brief(const struct node *n, struct status_brief *out)
+{
+    out->state = n->state;
+    out->converged = n->converged;
+    out->view = n->view;
+    out->patience = n->patience;
+}
+
+void node_tables(const struct node *n, struct status_tables *out)
+{
+    size_t bytes = n->config.buckets * sizeof out->owner[0];
+    out->members = n->roster.count;
+    for (size_t i = 0; i < n->roster.count; i++)
+        out->name[i] = roster_counts(&n->roster, i) ? n->roster.member[i].name : NULL;
+    memcpy(out->owner, n->assign.owner, bytes);
+    memcpy(out->home, n->assign.home, bytes);
+}
+
 size_t node_standby(const struct node *n, unsigned bucket, int *order, size_t max)
 {
     struct assign *scratch = (struct assign *)&n->scratch;
+    struct assign_lists *lists = (struct assign_lists *)&n->lists;
     struct assign_member of[MEMBERS_MAX];
     size_t count = 0, found = 0;
     for (size_t i = 0; i < n->roster.count; i++)
@@ -199,7 +218,7 @@ size_t node_standby(const struct node *n, unsigned bucket, int *order, size_t ma
             of[count++] = (struct assign_member){m->hash, m->weight, n->serves[i]};
         }
     while (found < max && found < count) {
-        assign_compute(scratch, of, count, n->config.buckets);
+        assign_compute(scratch, lists, of, count, n->config.buckets);
         int owner = scratch->owner[bucket];
         if (owner < 0)
             break;

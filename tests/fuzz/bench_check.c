@@ -123,7 +123,8 @@ static void word_check(const struct heartbeat *h)
     bits_check(h);
     check((h->flags & HEARTBEAT_LEFT) == 0 || !kernel_acts());
     /* Without a view the others wait for us: we have to be getting it right. */
-    check(h->view != 0 || bench.in_flight || bench.plan_failed || bench.renewal_failed);
+    check(h->view != 0 || bench.in_flight || bench.plan_failed || bench.renewal_failed ||
+          instant_diff(bench.now, bench.failed_at) <= BENCH_RETRY);
     check(h->sequence <= BENCH_SENDS || bench.sent[before].sequence != h->sequence - BENCH_SENDS ||
           instant_diff(bench.now, bench.sent[before].at) >= bench.config.interval);
     bench.sequence = h->sequence;

@@ -175,7 +175,7 @@ static void tidy(struct host *h)
 {
     struct node *n = &h->node;
     /* A heartbeat has room for everything: only the order in it depends on these. */
-    n->ack_cursor = n->entry_cursor = 0;
+    n->ack_cursor = n->entry_cursor = n->hold_cursor = 0;
     for (size_t i = 0; i < n->roster.count; i++)
         n->roster.member[i].tell = 0;
     for (size_t i = n->roster.count; i < MEMBERS_MAX; i++)

@@ -126,12 +126,12 @@ static void member_figures(struct member *m)
     m->config = 0; /* that of all, or not heard yet: no difference */
 }
 
-static void member_normal(const struct host *h, struct member *m)
+static void member_normal(const struct host *h, struct member *m, instant *evidence)
 {
     int64_t settle = host_newcomers || m->lineage == 0 ? settle_long() : pace.dead;
     int64_t known = m->stranger ? stranger_long() : dead_long();
     age(h, &m->since, settle);
-    age_paused(h, &m->evidence, dead_long());
+    age_paused(h, evidence, dead_long());
     age(h, &m->heard, dead_long()); /* also of the dead: gossip may raise them */
     age(h, &m->arrived, known);
     age(h, &m->arriving, pace.dead);
@@ -183,6 +183,7 @@ static void condition_normal(const struct host *h, struct node *n)
     due(h, &n->watch_at);
     due(h, &n->fall_at);
     n->look = false;
+    n->deaf_told = true;                /* to have to look makes no difference */
     age(h, &n->tick_at, pace.interval); /* one that is so late sets the pace anew */
     /* In the next step, or by then. */
     bool later = n->urgent_at.us > (h->step + 1) * STEP_US;
@@ -246,11 +247,12 @@ static void kernel_normal(const struct host *h, struct node *n)
 static void assign_normal(struct assign *a)
 {
     memset(a->share, 0, sizeof a->share);
-    memset(a->heap_at, 0, sizeof a->heap_at);
-    memset(a->heap_count, 0, sizeof a->heap_count);
-    memset(a->heap, 0, sizeof a->heap);
+    memset(a->below, 0, sizeof a->below);
     memset(a->queue, 0, sizeof a->queue);
     memset(a->asked, 0, sizeof a->asked);
+    memset(a->score, 0, sizeof a->score);
+    memset(a->kept, 0, sizeof a->kept);
+    memset(a->list, 0, sizeof a->list);
 }
 
 /* Only the kernel, the disk, the configuration and the number of the next start
@@ -266,7 +268,7 @@ static void node_down(struct node *n)
 static void node_normal(const struct host *h, struct node *n)
 {
     for (size_t i = 0; i < n->roster.count; i++)
-        member_normal(h, &n->roster.member[i]);
+        member_normal(h, &n->roster.member[i], &n->roster.evidence[i]);
     rounds_normal(h, n);
     condition_normal(h, n);
     kernel_normal(h, n);

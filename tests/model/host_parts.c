@@ -21,7 +21,7 @@ static const struct part parts[] = {
     {AT(roster.member[1]), BEHIND(roster.member[1])},
     {AT(roster.member[2]), BEHIND(roster.member[2])},
     {BEHIND(roster), AT(sent)},
-    {BEHIND(sent), AT(in)},
+    {BEHIND(sent), AT(letter)},
     {BEHIND(old_datagram), AT(relay)},
     {BEHIND(relay), AT(assign)},
     {AT(assign), BEHIND(assign)},

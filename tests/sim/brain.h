@@ -20,6 +20,8 @@ struct brain {
     instant (*deadline)(const struct node *n);
     uint32_t (*incarnation)(const struct node *n);
     void (*status)(const struct node *n, instant now, struct status *out);
+    void (*brief)(const struct node *n, struct status_brief *out);
+    void (*tables)(const struct node *n, struct status_tables *out);
 };
 
 /* The core itself. */

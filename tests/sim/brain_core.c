@@ -13,4 +13,6 @@ const struct brain brain_core = {
     .deadline = node_deadline,
     .incarnation = node_incarnation,
     .status = node_status,
+    .brief = node_brief,
+    .tables = node_tables,
 };

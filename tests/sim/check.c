@@ -175,6 +175,14 @@ static bool check_pair(const struct world *w, unsigned a, unsigned b, unsigned b
     return false;
 }
 
+/* Nothing binds two that are at work and do not hear each other: check_pair() has
+ * nothing to find as long as that is so. */
+static bool pair_settled(struct world *w, unsigned a, unsigned b)
+{
+    return !w->scenario.majority && w->host[a].state == HOST_RUNNING &&
+           w->host[b].state == HOST_RUNNING && net_apart(w, a, b);
+}
+
 static void check_doubtful(struct world *w, unsigned bucket, struct doubles *found,
                            struct doubles *early)
 {
@@ -183,16 +191,23 @@ static void check_doubtful(struct world *w, unsigned bucket, struct doubles *fou
     int first = hosts_first(&acceptors);
     if (first == HOST_NONE || hosts_next(&acceptors, first) == HOST_NONE) {
         bitmap_clear(&c->reported, bucket);
+        bitmap_set(&c->settled, bucket); /* with time there can only be fewer */
         return;
     }
     if (bitmap_test(&c->reported, bucket))
         return;
+    bool settled = true;
     for (int x = first; x >= 0; x = hosts_next(&acceptors, x))
-        for (int y = x; (y = hosts_next(&acceptors, y)) >= 0;)
+        for (int y = x; (y = hosts_next(&acceptors, y)) >= 0;) {
+            if (pair_settled(w, (unsigned)x, (unsigned)y))
+                continue;
+            settled = false;
             if (check_pair(w, (unsigned)x, (unsigned)y, bucket, found, early)) {
                 bitmap_set(&c->reported, bucket);
                 return;
             }
+        }
+    bitmap_assign(&c->settled, bucket, settled);
 }
 
 /* S3: nobody renews the lease of a daemon that does nothing. */
@@ -211,8 +226,13 @@ static void check_fenced(struct world *w, unsigned i)
 static void check_doubles(struct world *w)
 {
     struct doubles found = {0}, early = {0};
+    struct checks *c = &w->checks;
+    if (c->looked != c->moves + w->net.turns) {
+        c->looked = c->moves + w->net.turns;
+        c->settled = (struct bitmap){0};
+    }
     for (unsigned word = 0; word * 64 < w->scenario.buckets; word++)
-        for (uint64_t m = w->checks.doubtful.word[word]; m != 0; m &= m - 1)
+        for (uint64_t m = c->doubtful.word[word] & ~c->settled.word[word]; m != 0; m &= m - 1)
             check_doubtful(w, word * 64 + (unsigned)__builtin_ctzll(m), &found, &early);
     if (found.buckets > 0)
         check_fail(w, CHECK_S1,
@@ -272,36 +292,42 @@ void check_kernel_changed(struct world *w, unsigned i, bool lapsed)
         check_relapse(w, i);
 }
 
-static uint64_t name_of(const struct world *w, const struct status *s, int member)
+/* What stands for each member in a table's hash. */
+static void names_hash(const struct world *w, const struct status_tables *t, uint64_t hash[])
 {
-    if (member < 0)
-        return 0;
-    int i = world_host_named(w, s->member[member].name);
-    return i < 0 ? 1 : w->checks.name_hash[i];
+    for (size_t i = 0; i < t->members; i++) {
+        int host = t->name[i] == NULL ? -1 : world_host_named(w, t->name[i]);
+        hash[i] = t->name[i] == NULL ? 0 : host < 0 ? 1 : w->checks.name_hash[host];
+    }
 }
 
 void check_view(struct world *w, unsigned i)
 {
     struct checks *c = &w->checks;
-    struct status *s = w->status;
-    w->brain->status(w->host[i].node, world_clock(w, i), s);
-    uint64_t table = 0;
-    for (unsigned b = 0; b < w->scenario.buckets; b++)
-        table = rng_mix(table * 3 + name_of(w, s, s->bucket[b].owner) +
-                        7 * name_of(w, s, s->bucket[b].home));
+    struct status_tables *t = &w->tables;
+    struct status_brief s;
+    uint64_t table = 0, name[MEMBERS_MAX];
+    w->brain->brief(w->host[i].node, &s);
+    w->brain->tables(w->host[i].node, t);
+    names_hash(w, t, name);
+    for (unsigned b = 0; b < w->scenario.buckets; b++) {
+        uint64_t owner = t->owner[b] < 0 ? 0 : name[t->owner[b]];
+        uint64_t home = t->home[b] < 0 ? 0 : name[t->home[b]];
+        table = rng_mix(table * 3 + owner + 7 * home);
+    }
     trace_number(&w->trace, table);
-    size_t k = rng_mix(s->view) % TABLES_MAX;
+    size_t k = rng_mix(s.view) % TABLES_MAX;
     for (size_t tries = 0; tries < 64; tries++, k = (k + 1) % TABLES_MAX) {
         if (!c->table[k].used) {
             c->table[k].used = true;
-            c->table[k].view = s->view;
+            c->table[k].view = s.view;
             c->table[k].table = table;
             return;
         }
-        if (c->table[k].view != s->view)
+        if (c->table[k].view != s.view)
             continue;
         if (c->table[k].table != table)
-            check_fail(w, CHECK_S6, "node%02u has another table for view %016" PRIx64, i, s->view);
+            check_fail(w, CHECK_S6, "node%02u has another table for view %016" PRIx64, i, s.view);
         return;
     }
 }

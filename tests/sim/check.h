@@ -34,6 +34,8 @@ struct checks {
     struct bitmap doubtful;             /* more than one host in these two */
     struct bitmap reported;             /* a double acceptor already told of */
     unsigned doubtful_count;
+    struct bitmap settled;  /* of these, and nobody has to be looked at again before ... */
+    uint64_t moves, looked; /* ... a kernel or a host moves, or the net turns: counts */
     struct {
         uint64_t view, table; /* S6: digest of a view -> hash of its tables */
         bool used;

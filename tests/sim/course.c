@@ -8,8 +8,22 @@
 
 #include "world.h"
 
+static void course_pace(struct world *w, enum phase phase)
+{
+    static const enum pace_part part_of[] = {
+        [PHASE_STORM] = PACE_STORM,  [PHASE_HEAL] = PACE_STORM, [PHASE_DRILL] = PACE_DRILL,
+        [PHASE_RETURN] = PACE_DRILL, [PHASE_REST] = PACE_REST,  [PHASE_DONE] = PACE_REST};
+    static const char *const names[] = {
+        [PHASE_STORM] = "storm",   [PHASE_HEAL] = "heal", [PHASE_DRILL] = "drill",
+        [PHASE_RETURN] = "return", [PHASE_REST] = "rest", [PHASE_DONE] = "done"};
+    enum pace_part part = w->now == 0 ? PACE_START : part_of[phase];
+    const char *what = phase == PHASE_DRILL ? drill_name(w->course.act.drill) : names[phase];
+    pace_enter(&w->pace, w->now, part, w->now == 0 ? "start" : what);
+}
+
 static void course_enter(struct world *w, enum phase phase)
 {
+    course_pace(w, phase);
     w->course.phase = phase;
     w->course.phase_since = w->now;
     trace_number(&w->trace, 0xc0a5eu + (uint64_t)phase);
@@ -25,36 +39,42 @@ void course_begin(struct world *w)
         w->script->act[k].on = false;
     for (unsigned i = 0; i < s->nodes; i++) {
         struct happening start = {.kind = HAPPEN_START, .node = (uint16_t)i};
-        world_later(w, rng_between(&starts, 0, 4 * s->dead_after), &start);
+        usec within = s->start_within > 0 ? s->start_within : 4 * s->dead_after;
+        world_later(w, rng_between(&starts, 0, within), &start);
     }
     world_later(w, s->connect_every, &(struct happening){.kind = HAPPEN_CONNECT});
     world_later(w, s->segment_every, &(struct happening){.kind = HAPPEN_SEGMENT});
     world_later(w, 4 * s->dead_after + 1, &(struct happening){.kind = HAPPEN_PHASE});
 }
 
+/* The host that a table has; -1: nobody. */
+static int16_t host_at(const struct world *w, const struct status_tables *t, int member)
+{
+    const char *name = member < 0 ? NULL : t->name[member];
+    return (int16_t)(name == NULL ? -1 : world_host_named(w, name));
+}
+
 /* Reads host i's status; false if it does not agree with *view (0: not known). */
 static bool host_agrees(struct world *w, unsigned i, uint64_t *view, bool *first)
 {
-    struct status *s = w->status;
-    w->brain->status(w->host[i].node, world_clock(w, i), s);
+    struct status_tables *t = &w->tables;
+    struct status_brief s;
+    w->brain->brief(w->host[i].node, &s);
     bool drilled = w->course.phase == PHASE_DRILL && i == w->course.act.victim;
     /* Who was held up lately takes longer to call another dead: that goes by. */
-    if (!s->converged || (s->state != NODE_SERVING && !drilled) || s->patience > 0 ||
-        (!*first && s->view != *view)) {
+    if (!s.converged || (s.state != NODE_SERVING && !drilled) || s.patience > 0 ||
+        (!*first && s.view != *view)) {
         trace_line(&w->trace, w->now, (int)i, "does not agree: state %d, %s, view %016" PRIx64,
-                   (int)s->state, s->converged ? "converged" : "not converged", s->view);
+                   (int)s.state, s.converged ? "converged" : "not converged", s.view);
         return false;
     }
-    if (*first) {
-        for (unsigned b = 0; b < w->scenario.buckets; b++) {
-            int owner = s->bucket[b].owner, home = s->bucket[b].home;
-            w->course.owner_now[b] =
-                (int16_t)(owner < 0 ? -1 : world_host_named(w, s->member[owner].name));
-            w->course.home_now[b] =
-                (int16_t)(home < 0 ? -1 : world_host_named(w, s->member[home].name));
-        }
+    if (*first)
+        w->brain->tables(w->host[i].node, t);
+    for (unsigned b = 0; b < w->scenario.buckets && *first; b++) {
+        w->course.owner_now[b] = host_at(w, t, t->owner[b]);
+        w->course.home_now[b] = host_at(w, t, t->home[b]);
     }
-    *view = s->view;
+    *view = s.view;
     *first = false;
     return true;
 }

@@ -153,9 +153,27 @@ static void fake_status(const struct node *n, instant now, struct status *out)
     out->members = HOSTS_MAX;
     for (unsigned i = 0; i < HOSTS_MAX; i++)
         snprintf(out->member[i].name, sizeof out->member[i].name, "node%02u", i);
+}
+
+static void fake_brief(const struct node *n, struct status_brief *out)
+{
+    const struct fake *f = &fake[n->host];
+    *out = (struct status_brief){
+        .state = NODE_SERVING, .converged = !f->torn, .view = f->view, .patience = 0};
+}
+
+static void fake_tables(const struct node *n, struct status_tables *out)
+{
+    static char name[HOSTS_MAX][NAME_BYTES_MAX + 1];
+    const struct fake *f = &fake[n->host];
+    out->members = HOSTS_MAX;
+    for (unsigned i = 0; i < HOSTS_MAX; i++) {
+        snprintf(name[i], sizeof name[i], "node%02u", i);
+        out->name[i] = name[i];
+    }
     for (unsigned b = 0; b < n->config.buckets; b++) {
-        out->bucket[b].owner = f->owner[b];
-        out->bucket[b].home = f->home[b];
+        out->owner[b] = (int16_t)f->owner[b];
+        out->home[b] = (int16_t)f->home[b];
     }
 }
 
@@ -167,4 +185,6 @@ const struct brain brain_fake = {
     .deadline = fake_deadline,
     .incarnation = fake_incarnation,
     .status = fake_status,
+    .brief = fake_brief,
+    .tables = fake_tables,
 };

@@ -16,6 +16,7 @@ enum { STEPS_AT_ONCE_MAX = 2000, OVERDUE_MAX = 100 };
 static void host_enter(struct world *w, unsigned i, enum host_state state)
 {
     w->host[i].state = state;
+    w->checks.moves++;
     hosts_assign(&w->stopped, i, state == HOST_BEREFT || state == HOST_PAUSED);
 }
 

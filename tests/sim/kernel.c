@@ -20,6 +20,7 @@ static void kernel_change(struct world *w, unsigned i, const struct plan *plan)
 {
     struct kernel *k = &w->host[i].kernel;
     struct bitmap changed = {0};
+    w->checks.moves++;
     for (unsigned b = 0; b < w->scenario.buckets; b++) {
         enum bucket_class old = k->plan.class_of[b];
         if (old == plan->class_of[b] && plan->class_of[b] != CLASS_RELEASE)
@@ -109,6 +110,7 @@ static void kernel_lease(struct world *w, const struct happening *h)
     usec spare = (w->scenario.dead_after - w->scenario.lease) / 2;
     usec late = w->now - h->made_at < spare ? w->now - h->made_at : spare;
     bool lapsed = !kernel_leased(k, w->now);
+    w->checks.moves++;
     k->renewed_at = w->now;
     k->asked_at = h->made_at;
     k->lease_until = h->made_at + world_span(w, h->node, h->span) + late;

@@ -18,6 +18,8 @@ sim_sources = \
 	%D%/nemesis.c \
 	%D%/net.c \
 	%D%/net.h \
+	%D%/pace.c \
+	%D%/pace.h \
 	%D%/queue.c \
 	%D%/queue.h \
 	%D%/rng.h \
@@ -36,7 +38,7 @@ sim_sources = \
 tests_sim_sim_SOURCES = %D%/sim.c %D%/request.c %D%/request.h %D%/brain_core.c %D%/memo.c \
 	$(sim_sources)
 tests_sim_sim_LDADD = libcore.a $(core_LIBS)
-tests_sim_sim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=seal_open -Wl,--wrap=assign_compute
+tests_sim_sim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=letter_open -Wl,--wrap=assign_compute
 
 # The simulator's own tests, on a node that does what the test tells it to.
 sim_fakes = %D%/fake.c %D%/fake.h $(sim_sources)

@@ -1,35 +1,32 @@
 /*
- * One sealed heartbeat is opened by every host that receives it, with the same
- * key and the same result. The linker (--wrap=seal_open) puts this between: what
+ * One sealed heartbeat is opened and read by every host that receives it, with the same
+ * key and the same result. The linker (--wrap=letter_open) puts this between: what
  * was opened lately is found by all of its bytes, so a datagram that differs in
  * one bit, or another key, is opened for itself. Only successes are kept.
  *
  * Likewise all hosts compute the tables of the same members (--wrap=assign_compute),
- * found by all that they are made of.
+ * found by all that they are made of, or else out of lists that they share.
  */
 #include <stdbool.h>
 #include <string.h>
 
 #include "ipclusterd/assign.h"
-#include "ipclusterd/seal.h"
+#include "ipclusterd/letter.h"
 
 enum { KEPT = 1024, TABLES_KEPT = 512 };
 
 static struct {
     struct seal seal;
-    uint8_t version;
-    enum seal_type type;
-    size_t length, plain_length;
-    uint8_t data[DATAGRAM_MAX], plain[DATAGRAM_MAX];
+    size_t length;
+    uint8_t data[DATAGRAM_MAX];
+    struct letter letter;
 } kept[KEPT];
 
 /* Named by the linker. */
-enum reject __real_seal_open(const struct seal *s, const uint8_t *data, size_t length,
-                             struct seal_stamp *stamp, uint8_t plain[DATAGRAM_MAX],
-                             size_t *plain_length);
-enum reject __wrap_seal_open(const struct seal *s, const uint8_t *data, size_t length,
-                             struct seal_stamp *stamp, uint8_t plain[DATAGRAM_MAX],
-                             size_t *plain_length);
+const struct letter *__real_letter_open(const struct seal *s, const uint8_t *data, size_t length,
+                                        struct letter *room, enum reject *why);
+const struct letter *__wrap_letter_open(const struct seal *s, const uint8_t *data, size_t length,
+                                        struct letter *room, enum reject *why);
 
 static bool seal_equal(const struct seal *a, const struct seal *b)
 {
@@ -37,34 +34,25 @@ static bool seal_equal(const struct seal *a, const struct seal *b)
            memcmp(a->key, b->key, sizeof a->key) == 0;
 }
 
-enum reject __wrap_seal_open(const struct seal *s, const uint8_t *data, size_t length,
-                             struct seal_stamp *stamp, uint8_t plain[DATAGRAM_MAX],
-                             size_t *plain_length)
+const struct letter *__wrap_letter_open(const struct seal *s, const uint8_t *data, size_t length,
+                                        struct letter *room, enum reject *why)
 {
     uint64_t tag = 0;
     if (length <= SEAL_OVERHEAD || length > DATAGRAM_MAX)
-        return __real_seal_open(s, data, length, stamp, plain, plain_length);
+        return __real_letter_open(s, data, length, room, why);
     memcpy(&tag, data + length - sizeof tag, sizeof tag); /* as good as random */
     size_t k = tag % KEPT;
+    *why = REJECT_NONE;
     if (kept[k].length == length && memcmp(kept[k].data, data, length) == 0 &&
-        seal_equal(&kept[k].seal, s)) {
-        *plain_length = kept[k].plain_length;
-        stamp->version = kept[k].version;
-        stamp->type = kept[k].type;
-        memcpy(plain, kept[k].plain, *plain_length);
-        return REJECT_NONE;
-    }
-    enum reject why = __real_seal_open(s, data, length, stamp, plain, plain_length);
-    if (why == REJECT_NONE) {
-        kept[k].seal = *s;
-        kept[k].length = length;
-        kept[k].version = stamp->version;
-        kept[k].type = stamp->type;
-        kept[k].plain_length = *plain_length;
-        memcpy(kept[k].data, data, length);
-        memcpy(kept[k].plain, plain, *plain_length);
-    }
-    return why;
+        seal_equal(&kept[k].seal, s))
+        return &kept[k].letter;
+    kept[k].length = 0;
+    if (__real_letter_open(s, data, length, &kept[k].letter, why) == NULL)
+        return NULL;
+    kept[k].seal = *s;
+    kept[k].length = length;
+    memcpy(kept[k].data, data, length);
+    return &kept[k].letter;
 }
 
 static struct {
@@ -74,10 +62,12 @@ static struct {
     int16_t home[BUCKETS_MAX], owner[BUCKETS_MAX];
 } table[TABLES_KEPT];
 
-void __real_assign_compute(struct assign *a, const struct assign_member *member, size_t members,
-                           unsigned buckets);
-void __wrap_assign_compute(struct assign *a, const struct assign_member *member, size_t members,
-                           unsigned buckets);
+static struct assign_lists lists;
+
+void __real_assign_compute(struct assign *a, struct assign_lists *own,
+                           const struct assign_member *member, size_t members, unsigned buckets);
+void __wrap_assign_compute(struct assign *a, struct assign_lists *own,
+                           const struct assign_member *member, size_t members, unsigned buckets);
 
 static bool members_equal(const struct assign_member *a, const struct assign_member *b,
                           size_t count)
@@ -88,9 +78,10 @@ static bool members_equal(const struct assign_member *a, const struct assign_mem
     return true;
 }
 
-void __wrap_assign_compute(struct assign *a, const struct assign_member *member, size_t members,
-                           unsigned buckets)
+void __wrap_assign_compute(struct assign *a, struct assign_lists *own,
+                           const struct assign_member *member, size_t members, unsigned buckets)
 {
+    (void)own;
     uint64_t hash = members * 4096 + buckets;
     for (size_t i = 0; i < members; i++)
         hash = (hash ^ member[i].hash ^ member[i].weight * 2u ^ member[i].serves) *
@@ -103,7 +94,7 @@ void __wrap_assign_compute(struct assign *a, const struct assign_member *member,
         memcpy(a->owner, table[k].owner, bytes);
         return;
     }
-    __real_assign_compute(a, member, members, buckets);
+    __real_assign_compute(a, &lists, member, members, buckets);
     table[k].members = members;
     table[k].buckets = buckets;
     memcpy(table[k].member, member, members * sizeof member[0]);

@@ -46,9 +46,11 @@ void net_reset(struct net *n, const struct scenario *s)
         n->cut[a] = (struct hosts){{0}};
         n->trouble_from[a] = n->heard_by_any[a] = LONG_AGO;
         for (unsigned b = 0; b < s->nodes; b++)
-            n->heard[a][b] = n->heard_since[a][b] = n->heard_ever[a][b] = LONG_AGO;
+            n->hearing[a][b] = (struct hearing){LONG_AGO, LONG_AGO, LONG_AGO, false};
+        n->lately[a] = (struct hosts){{0}};
     }
-    memset(n->met, 0, sizeof n->met);
+    n->swept_at = LONG_AGO;
+    n->turns++;
 }
 
 static uint32_t packet_new(struct net *n)
@@ -219,26 +221,31 @@ void net_note_heard(struct world *w, unsigned to, const struct packet *p)
     if (!p->authentic || p->from == to || w->now - p->sent_at > interval + net_slack(w) ||
         p->sent_at < w->host[p->from].started_at)
         return;
-    if (w->now - n->heard[to][p->from] > 2 * interval)
-        n->heard_since[to][p->from] = w->now;
-    n->heard[to][p->from] = n->heard_ever[to][p->from] = w->now;
-    if (w->now - n->heard[p->from][to] <= 2 * interval)
-        n->met[to][p->from] = n->met[p->from][to] = true;
+    struct hearing *h = &n->hearing[to][p->from], *back = &n->hearing[p->from][to];
+    if (w->now - h->at > 2 * interval)
+        h->since = w->now;
+    h->at = h->ever = w->now;
+    if (w->now - back->at <= 2 * interval)
+        h->met = back->met = true;
+    if (!hosts_test(&n->lately[to], p->from)) {
+        hosts_set(&n->lately[to], p->from);
+        n->turns++;
+    }
     n->heard_by_any[p->from] = w->now;
 }
 
 void net_note_recording(struct world *w, unsigned to, const struct packet *p)
 {
     if (p->authentic && p->from != to && w->now - p->sent_at <= w->scenario.dead_after)
-        w->net.heard_ever[to][p->from] = w->net.replayed_at = w->now;
+        w->net.hearing[to][p->from].ever = w->net.replayed_at = w->now;
 }
 
 void net_forget_heard(struct world *w, unsigned host)
 {
     for (unsigned i = 0; i < w->scenario.nodes; i++) {
-        w->net.heard[host][i] = w->net.heard[i][host] = LONG_AGO;
-        w->net.heard_since[host][i] = w->net.heard_since[i][host] = LONG_AGO;
-        w->net.met[host][i] = w->net.met[i][host] = false;
+        struct hearing *there = &w->net.hearing[host][i], *back = &w->net.hearing[i][host];
+        there->at = there->since = back->at = back->since = LONG_AGO;
+        there->met = back->met = false;
     }
     w->net.heard_by_any[host] = LONG_AGO;
 }
@@ -252,8 +259,8 @@ static usec net_grace(const struct world *w)
 static bool net_hears(const struct world *w, unsigned a, unsigned b, int graces)
 {
     const struct net *n = &w->net;
-    return w->now - n->heard[a][b] <= 2 * w->scenario.interval &&
-           w->now - n->heard_since[a][b] >= graces * net_grace(w);
+    return w->now - n->hearing[a][b].at <= 2 * w->scenario.interval &&
+           w->now - n->hearing[a][b].since >= graces * net_grace(w);
 }
 
 static bool net_hear_long(const struct world *w, unsigned a, unsigned b, int graces)
@@ -267,21 +274,64 @@ bool net_hear_each_other(const struct world *w, unsigned a, unsigned b)
     return net_hear_long(w, a, b, 1);
 }
 
+/* What goes round by a third has to be an answer to what was said within dead_after:
+ * four ways on a network that may be slow just now. */
+static bool net_relays(const struct world *w)
+{
+    const struct net_profile *p = &w->net.profile;
+    usec way = p->delay_min + p->delay_jitter;
+    way = way > net_slack(w) ? way : net_slack(w);
+    return RELAYS && w->scenario.interval + 4 * way < w->scenario.dead_after;
+}
+
+/* It is not, and was not lately, kept apart by VIPs that are other ones. */
+static bool net_fits(const struct world *w, unsigned a, usec span)
+{
+    const struct host *h = &w->host[a];
+    return h->vips < VIPS_LISTS && w->now - h->misfit_until >= span;
+}
+
 bool net_connected(const struct world *w, unsigned a, unsigned b)
 {
+    usec patience = 2 * w->scenario.dead_after + net_grace(w);
     if (net_hear_long(w, a, b, 1))
         return true;
-    for (unsigned c = 0; RELAYS && c < w->scenario.nodes; c++)
-        if (c != a && c != b && net_hear_long(w, a, c, 2) && net_hear_long(w, b, c, 2))
+    if (!net_relays(w) || !net_fits(w, a, patience) || !net_fits(w, b, patience))
+        return false;
+    for (unsigned c = 0; c < w->scenario.nodes; c++)
+        if (c != a && c != b && net_fits(w, c, patience) && net_hear_long(w, a, c, 2) &&
+            net_hear_long(w, b, c, 2))
             return true;
     return false;
+}
+
+/* Takes those out of `lately` that were not heard lately. */
+static void net_sweep(struct world *w)
+{
+    struct net *n = &w->net;
+    for (unsigned a = 0; a < w->scenario.nodes; a++)
+        for (int b = HOST_NONE; (b = hosts_next(&n->lately[a], b)) >= 0;)
+            if (w->now - n->hearing[a][b].at > 2 * w->scenario.interval)
+                hosts_clear(&n->lately[a], (unsigned)b);
+    n->swept_at = w->now;
+}
+
+bool net_apart(struct world *w, unsigned a, unsigned b)
+{
+    struct net *n = &w->net;
+    uint64_t third = 0;
+    if (w->now - n->swept_at >= w->scenario.interval / 2)
+        net_sweep(w);
+    for (unsigned i = 0; i < HOSTS_WORDS && RELAYS; i++)
+        third |= n->lately[a].word[i] & n->lately[b].word[i];
+    return third == 0 && !hosts_test(&n->lately[a], b) && !hosts_test(&n->lately[b], a);
 }
 
 /* Each of them has heard the other within the span. */
 static bool net_met(const struct world *w, unsigned a, unsigned b, usec span)
 {
     const struct net *n = &w->net;
-    return w->now - n->heard_ever[a][b] <= span && w->now - n->heard_ever[b][a] <= span;
+    return w->now - n->hearing[a][b].ever <= span && w->now - n->hearing[b][a].ever <= span;
 }
 
 /* They met, or each a third that passes on what they say. */
@@ -293,13 +343,6 @@ static bool net_in_touch(const struct world *w, unsigned a, unsigned b, usec spa
     return touch;
 }
 
-/* It is not, and was not lately, kept apart by VIPs that are other ones. */
-static bool net_fits(const struct world *w, unsigned a, usec span)
-{
-    const struct host *h = &w->host[a];
-    return h->vips < VIPS_LISTS && w->now - h->misfit_until >= span;
-}
-
 /* Host a has heard host b for long, and b, which knew a as a knew it, has not
  * heard it for long: twice the time after which somebody has to act on it. */
 static bool net_hears_one_way(const struct world *w, unsigned a, unsigned b)
@@ -307,8 +350,8 @@ static bool net_hears_one_way(const struct world *w, unsigned a, unsigned b)
     const struct net *n = &w->net;
     usec patience = 2 * w->scenario.dead_after + net_grace(w);
     return w->host[b].state == HOST_RUNNING && net_hears(w, a, b, 1) &&
-           w->now - n->heard_since[a][b] >= patience && n->met[a][b] &&
-           w->now - n->heard[b][a] >= patience && w->now - n->replayed_at >= patience &&
+           w->now - n->hearing[a][b].since >= patience && n->hearing[a][b].met &&
+           w->now - n->hearing[b][a].at >= patience && w->now - n->replayed_at >= patience &&
            !net_in_touch(w, a, b, patience) && net_fits(w, a, patience) && net_fits(w, b, patience);
 }
 
@@ -355,14 +398,15 @@ const char *net_relation(const struct world *w, unsigned a, unsigned b)
 bool net_heard_until(const struct world *w, unsigned a, unsigned b, int64_t then)
 {
     const struct net *n = &w->net;
-    return w->host[b].state == HOST_RUNNING && n->heard[b][a] >= then - 2 * w->scenario.interval &&
-           n->heard[a][b] >= then - 2 * w->scenario.interval &&
-           n->heard_since[b][a] <= then - net_grace(w) &&
-           n->heard_since[a][b] <= then - net_grace(w);
+    const struct hearing *there = &n->hearing[b][a], *back = &n->hearing[a][b];
+    int64_t lately = then - 2 * w->scenario.interval, long_since = then - net_grace(w);
+    return w->host[b].state == HOST_RUNNING && there->at >= lately && back->at >= lately &&
+           there->since <= long_since && back->since <= long_since;
 }
 
 void net_cut(struct net *n, const struct hosts *from, const struct hosts *to)
 {
+    n->turns++;
     for (int h = HOST_NONE; (h = hosts_next(from, h)) >= 0;)
         hosts_merge(&n->cut[h], to);
 }
@@ -380,4 +424,5 @@ void net_partition(struct net *n, const struct hosts *side, bool one_way)
 void net_heal(struct net *n)
 {
     memset(n->cut, 0, sizeof n->cut);
+    n->turns++;
 }

@@ -29,21 +29,29 @@ struct packet {
     uint8_t data[DATAGRAM_MAX];
 };
 
+/* How one host hears another. */
+struct hearing {
+    int64_t at;    /* it last handled a fresh one */
+    int64_t since; /* and without a gap since then */
+    int64_t ever;  /* heard, also of and by an earlier daemon */
+    bool met;      /* these daemons have heard each other once */
+};
+
 struct net {
     struct rng rng;
     struct net_profile profile;
     struct hosts cut[HOSTS_MAX]; /* of a sender: the hosts that its datagrams do not reach */
     struct packet *packet;
-    uint32_t free, fresh;                /* used before; never used from here on */
-    uint32_t archive[ARCHIVE_MAX];       /* PACKET_NONE: empty */
-    int64_t trouble_at;                  /* when a datagram was last kept from a running node */
-    int64_t trouble_from[HOSTS_MAX];     /* the same, by sender */
-    int64_t heard[HOSTS_MAX][HOSTS_MAX]; /* [a][b]: a last handled a fresh one of b */
-    int64_t heard_since[HOSTS_MAX][HOSTS_MAX]; /* and without a gap since then */
-    int64_t heard_ever[HOSTS_MAX][HOSTS_MAX];  /* heard, also of and by an earlier daemon */
-    bool met[HOSTS_MAX][HOSTS_MAX];            /* these daemons have heard each other once */
-    int64_t replayed_at;                       /* a young recording was last heard */
-    int64_t heard_by_any[HOSTS_MAX];           /* anybody last handled one of this */
+    uint32_t free, fresh;            /* used before; never used from here on */
+    uint32_t archive[ARCHIVE_MAX];   /* PACKET_NONE: empty */
+    int64_t trouble_at;              /* when a datagram was last kept from a running node */
+    int64_t trouble_from[HOSTS_MAX]; /* the same, by sender */
+    struct hearing hearing[HOSTS_MAX][HOSTS_MAX]; /* [a][b]: of b by a */
+    struct hosts lately[HOSTS_MAX];               /* whom it has heard lately, and maybe more */
+    int64_t swept_at;                             /* who has not was last taken out */
+    uint64_t turns;                  /* counts up when somebody is heard again, and with each cut */
+    int64_t replayed_at;             /* a young recording was last heard */
+    int64_t heard_by_any[HOSTS_MAX]; /* anybody last handled one of this */
     uint64_t sent, lost;
 };
 
@@ -77,6 +85,10 @@ bool net_hear_each_other(const struct world *w, unsigned a, unsigned b);
 /* They hear each other, or each hears a third that tells it of the other (if
  * members do that: see RELAYS in net.c). */
 bool net_connected(const struct world *w, unsigned a, unsigned b);
+
+/* As long as `turns` stays the same neither of them hears the other, nor both a third:
+ * for sure. False: it has to be looked at. */
+bool net_apart(struct world *w, unsigned a, unsigned b);
 
 /* The daemon can do what it has to: it runs, and its kernel has neither kept it
  * waiting nor refused a plan of late. */

@@ -12,13 +12,14 @@
 static const char usage[] =
     "usage: sim [--seed N | --seeds A..B] [--nodes N] [--buckets N] [--duration 60s]\n"
     "           [--interval 100ms] [--faults none|loss|crash|partition|all|NAME]\n"
-    "           [--jobs N] [--stop] [--verbose [--watch BUCKET]] [--record FILE]\n"
+    "           [--jobs N] [--stop] [--verbose [--watch BUCKET]] [--pace] [--record FILE]\n"
     "       sim --shrink SEED [options as above]\n"
-    "       sim --script FILE... [--shrink] [--verbose [--watch BUCKET]]\n"
+    "       sim --script FILE... [--shrink] [--verbose [--watch BUCKET]] [--pace]\n"
     "Runs the simulator, a line for each seed. --stop ends at the first seed that\n"
     "breaks an invariant. --record writes what happened in the run as a script;\n"
     "--script runs what such files say; --shrink prints the shortest script it finds\n"
-    "that breaks the same invariant. Exit status: 0, 1 violations, 2 usage.\n";
+    "that breaks the same invariant. --pace tells how fast virtual time goes. Exit\n"
+    "status: 0, 1 violations, 2 usage.\n";
 
 static bool duration_parse(const char *text, usec *out)
 {
@@ -121,6 +122,9 @@ static bool option_take(struct request *r, char option, const char *name, const 
     case 'x':
         r->stop = true;
         return true;
+    case 'p':
+        r->pace = true;
+        return true;
     case 'r':
         r->record = value;
         return true;
@@ -144,14 +148,23 @@ static int request_refuse(void)
 int request_parse(struct request *r, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},     {"seeds", required_argument, NULL, 'S'},
-        {"nodes", required_argument, NULL, 'n'},    {"buckets", required_argument, NULL, 'b'},
-        {"duration", required_argument, NULL, 'd'}, {"interval", required_argument, NULL, 'i'},
-        {"faults", required_argument, NULL, 'f'},   {"jobs", required_argument, NULL, 'j'},
-        {"verbose", no_argument, NULL, 'v'},        {"watch", required_argument, NULL, 'w'},
-        {"stop", no_argument, NULL, 'x'},           {"record", required_argument, NULL, 'r'},
-        {"script", required_argument, NULL, 'c'},   {"shrink", optional_argument, NULL, 'k'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'S'},
+        {"nodes", required_argument, NULL, 'n'},
+        {"buckets", required_argument, NULL, 'b'},
+        {"duration", required_argument, NULL, 'd'},
+        {"interval", required_argument, NULL, 'i'},
+        {"faults", required_argument, NULL, 'f'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"watch", required_argument, NULL, 'w'},
+        {"stop", no_argument, NULL, 'x'},
+        {"record", required_argument, NULL, 'r'},
+        {"pace", no_argument, NULL, 'p'},
+        {"script", required_argument, NULL, 'c'},
+        {"shrink", optional_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int c, which = 0;
     *r = (struct request){.first = 1, .last = 1, .jobs = 1, .watch = -1, .wish = {.faults = -1}};

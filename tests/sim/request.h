@@ -13,6 +13,7 @@ struct request {
     struct scenario_wish wish;
     unsigned jobs;
     bool verbose;
+    bool pace;
     bool stop;          /* at the first seed that breaks an invariant */
     bool shrink;        /* the one seed, or the script */
     const char *record; /* file for the script of the one seed */

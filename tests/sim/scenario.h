@@ -38,9 +38,10 @@ struct scenario {
     uint64_t noise; /* 0, or another run of the same seed: delays, losses, flows, lateness */
     unsigned nodes, buckets;
     usec duration, interval, dead_after, lease, orphan_after;
-    uint32_t faults;  /* set that this run draws from */
-    usec fault_every; /* mean time between two faults of a storm */
-    usec storm_max;   /* longest storm */
+    uint32_t faults;   /* set that this run draws from */
+    usec start_within; /* all start, in the beginning; 0: within four times dead_after */
+    usec fault_every;  /* mean time between two faults of a storm */
+    usec storm_max;    /* longest storm */
     uint16_t weight[HOSTS_MAX];
     usec timer_late; /* a timer comes up to this late */
     struct net_profile net_calm, net_storm;

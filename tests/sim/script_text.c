@@ -59,6 +59,7 @@ static const struct setting {
     SETTING("dead-after", dead_after, 3000, SPAN_MAX),
     SETTING("lease", lease, 1000, SPAN_MAX),
     SETTING("orphan-after", orphan_after, 1, SPAN_MAX),
+    SETTING("start-within", start_within, 0, SPAN_MAX),
     SETTING("timer-late", timer_late, 0, SPAN_MAX),
     SETTING("connect-every", connect_every, 1, SPAN_MAX),
     SETTING("segment-every", segment_every, 1, SPAN_MAX),

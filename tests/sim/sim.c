@@ -59,6 +59,7 @@ static struct world *world_for(const struct request *r)
     struct world *w = world_new(&brain_core);
     w->trace.verbose = r->verbose;
     w->trace.watch = r->watch;
+    w->pace.on = r->pace;
     return w;
 }
 

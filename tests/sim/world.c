@@ -218,9 +218,11 @@ void world_run(struct world *w, struct script *script, struct result *out)
     const struct scenario *s = &w->scenario;
     world_reset(w, &script->scenario);
     w->script = script;
+    pace_begin(&w->pace);
     course_begin(w);
     while (!w->over)
         world_advance(w, w->now + USEC_PER_S);
+    pace_end(&w->pace, w->now);
     *out = (struct result){
         .seed = s->seed,
         .nodes = s->nodes,

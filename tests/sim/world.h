@@ -10,6 +10,7 @@
 #include "flow.h"
 #include "kernel.h"
 #include "net.h"
+#include "pace.h"
 #include "queue.h"
 #include "rng.h"
 #include "script.h"
@@ -99,8 +100,10 @@ struct world {
     struct checks checks;
     struct course course;
     struct trace trace;
+    struct pace pace;
     struct actions actions;
     struct status *status;
+    struct status_tables tables;
     uint64_t events;
     bool quiet; /* violations are only counted */
     int until;  /* the run is over when this check fails; CHECK_KINDS: any; -1: it goes on */

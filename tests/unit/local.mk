@@ -182,6 +182,7 @@ node_sources = \
 	src/core/assign.c \
 	src/core/bucket.c \
 	src/core/flap.c \
+	src/core/letter.c \
 	src/core/member.c \
 	src/core/node.c \
 	src/core/node_boot.c \

@@ -437,6 +437,11 @@ bool ghost_hear(struct ghost *g, const struct rig *r, int from)
     return true;
 }
 
+bool ghost_read(const struct ghost *g, const struct rig *r, struct heartbeat *heard)
+{
+    return ghost_open(g, r->last, r->last_length, heard);
+}
+
 size_t ghost_seal(struct ghost *g, uint8_t out[DATAGRAM_MAX])
 {
     struct seal seal;

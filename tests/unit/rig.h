@@ -100,6 +100,8 @@ void ghost_listen(struct ghost *g, const struct rig *r);
 /* The same for the last one of a node in the ghost's version; one more
  * acknowledgement. True if there is one that it can read. */
 bool ghost_hear(struct ghost *g, const struct rig *r, int from);
+/* The last heartbeat that anybody sent (rig.last), if the ghost can read it. */
+bool ghost_read(const struct ghost *g, const struct rig *r, struct heartbeat *heard);
 /* Seals what it says, with the next sequence. */
 size_t ghost_seal(struct ghost *g, uint8_t out[DATAGRAM_MAX]);
 void ghost_say(struct ghost *g, struct rig *r, int to);

@@ -30,7 +30,11 @@ static void transitions(void **state)
          CLASS_LINGER,
          CLASS_ADOPT,
          {.mine = true, .granted = true, .holding = true}},
-        {"owns when the hold ends", CLASS_ADOPT, CLASS_OWN, {.mine = true}},
+        {"owns when the hold ends", CLASS_ADOPT, CLASS_OWN, {.mine = true, .agreed = true}},
+        {"does not before the others have told what they have",
+         CLASS_ADOPT,
+         CLASS_ADOPT,
+         {.mine = true}},
         {"adopts when an older holder turns up",
          CLASS_OWN,
          CLASS_ADOPT,
@@ -58,16 +62,16 @@ static void invariants(void **state)
 {
     (void)state;
     for (unsigned c = 0; c < CLASS_MAX; c++) {
-        for (unsigned bits = 0; bits < 256; bits++) {
-            struct bucket_view v = {bits & 1,  bits & 2,  bits & 4,  bits & 8,
-                                    bits & 16, bits & 32, bits & 64, bits & 128};
+        for (unsigned bits = 0; bits < 512; bits++) {
+            struct bucket_view v = {bits & 1,  bits & 2,  bits & 4,   bits & 8,  bits & 16,
+                                    bits & 32, bits & 64, bits & 128, bits & 256};
             enum bucket_class now = (enum bucket_class)c, next = bucket_next(now, &v);
             if (!class_claims(now) && class_claims(next)) /* S1 */
                 assert_true(v.mine && v.granted);
             if (now != CLASS_FOREIGN && next == CLASS_FOREIGN) /* S4 */
                 assert_true(now == CLASS_LINGER && !v.flows);
             if (next == CLASS_OWN) /* S5 */
-                assert_true(!v.others_flows && !v.holding);
+                assert_true(!v.others_flows && !v.holding && (now != CLASS_ADOPT || v.agreed));
             if (class_claims(now) && !class_claims(next)) /* S2 */
                 assert_true(v.yield || v.owner_ready);
         }

@@ -335,6 +335,37 @@ static void scores_of_old_boots(void **state)
     assert_int_equal(state_of("n1"), MEMBER_ALIVE);
 }
 
+/* What was heard one way for long, and made room for recordings, is acknowledged still:
+ * as soon as it hears us it can prove itself. */
+static void heard_one_way_after_recordings(void **state)
+{
+    (void)state;
+    enum { LIVES = 2 * BOOTS_MAX };
+    static uint8_t old[DATAGRAM_MAX];
+    static struct heartbeat heard;
+    bool told = false;
+    meet();
+    g->say.salt += 4711; /* it starts again, and hears nothing */
+    g->say.sequence = 0;
+    g->say.acks = 0;
+    struct ghost lives = *g;
+    for (int i = 0; i < 60; i++) {
+        if (i >= 30 && i < 30 + LIVES) {
+            lives.say.salt += 4711;
+            lives.say.sequence = 0;
+            size_t length = ghost_seal(&lives, old);
+            rig_hand(rig, 0, old, length);
+        }
+        ghost_say(g, rig, 0);
+        rig_run(rig, STEP);
+    }
+    rig_run(rig, 2 * STEP);
+    assert_true(ghost_read(g, rig, &heard));
+    for (size_t i = 0; i < heard.acks; i++)
+        told = told || heard.ack[i].stamp == g->say.salt + g->say.sequence;
+    assert_true(told);
+}
+
 /* ----------------------------------------------------------------- names */
 
 static void of_another_configuration(void **state)
@@ -387,6 +418,7 @@ int main(void)
         CASE(a_recording_of_an_old_boot),
         CASE(a_late_word_of_the_boot_before),
         CASE(scores_of_old_boots),
+        CASE(heard_one_way_after_recordings),
         CASE(of_another_configuration),
         CASE(of_our_own_name),
     };

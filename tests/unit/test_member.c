@@ -36,7 +36,6 @@ static void begins_unknown(void **state)
     assert_false(member_alive(&m));
     assert_int_equal(member_standing(&m), STANDING_FORGOTTEN);
     assert_int_equal(m.heard.us, INSTANT_PAST.us);
-    assert_int_equal(m.evidence.us, INSTANT_PAST.us);
 }
 
 static void a_stranger_is_not_alive(void **state)

@@ -13,6 +13,8 @@
 
 #include "ipclusterd/roster.h"
 
+static struct roster_chain chain;
+
 static struct roster *r, *s;
 static bool serves[MEMBERS_MAX];
 
@@ -176,7 +178,7 @@ static void who_serves(void **state)
 static uint64_t digest(struct roster *of)
 {
     roster_serving(of, true, serves);
-    return roster_digest(of, serves, 0);
+    return roster_digest(of, serves, 0, &chain);
 }
 
 /* What every node that knows the same makes of it. */
@@ -274,19 +276,20 @@ static void under_a_quorum_more_is_in_the_digest(void **state)
     (void)state;
     fill(r);
     roster_serving(r, true, serves);
-    uint64_t none = roster_digest(r, serves, 0), seven = roster_digest(r, serves, 7);
-    assert_true(seven != roster_digest(r, serves, 8));
+    uint64_t none = roster_digest(r, serves, 0, &chain),
+             seven = roster_digest(r, serves, 7, &chain);
+    assert_true(seven != roster_digest(r, serves, 8, &chain));
     assert_true(seven != none);
     named(r, "b")->fallen = named(r, "b")->incarnation = 9; /* dead, once more */
     assert_false(member_alive(named(r, "b")));
-    assert_true(roster_digest(r, serves, 0) == none);
-    assert_true(roster_digest(r, serves, 7) != seven);
-    seven = roster_digest(r, serves, 7);
+    assert_true(roster_digest(r, serves, 0, &chain) == none);
+    assert_true(roster_digest(r, serves, 7, &chain) != seven);
+    seven = roster_digest(r, serves, 7, &chain);
     named(r, "a")->incarnation += 5; /* of the living it does not matter */
-    assert_true(roster_digest(r, serves, 7) == seven);
+    assert_true(roster_digest(r, serves, 7, &chain) == seven);
     admit(r, "d")->outsider = true;
     assert_int_equal(roster_serving(r, true, serves), 3);
-    assert_true(roster_digest(r, serves, 7) == seven);
+    assert_true(roster_digest(r, serves, 7, &chain) == seven);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
