@@ -116,14 +116,13 @@ static void moment_await(struct daemon *d)
 {
     instant began = loop_now();
     instant settled = instant_add(began, HANDOVER_PATIENCE);
-    instant patience = began;
     for (instant now = began; !d->ended; now = loop_now()) {
         struct status_brief brief;
         node_brief(d->node, &brief);
         if (!brief.converged && instant_before(now, settled))
             began = now;
         usec two = 2 * d->node_config.interval;
-        patience = instant_add(began, two < RENEWAL_PATIENCE ? two : RENEWAL_PATIENCE);
+        instant patience = instant_add(began, two < RENEWAL_PATIENCE ? two : RENEWAL_PATIENCE);
         if (!instant_before(d->renewed, began) || !instant_before(now, patience))
             break;
         daemon_wait(d, -1, instant_add(now, USEC_PER_MS * 5));

@@ -39,8 +39,8 @@ object() {
 }
 
 cd "$src"
-case $of in
 # shellcheck disable=SC2016  # it is make that expands
+case $of in
 sim) limits='' wraps=$(sed -n 's/^tests_sim_sim_LDFLAGS = $(AM_LDFLAGS) //p' tests/sim/local.mk) ;;
 model) limits=$(sed -n 's/^model_limits = //p' tests/model/local.mk) wraps='' ;;
 *) echo "mutants: of sim or of model, not of $of" >&2; exit 2 ;;
