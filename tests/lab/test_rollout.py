@@ -143,11 +143,11 @@ def test_without_patience_it_goes_at_once(new_cluster):
 
 
 def test_stop_drain_is_the_longest(new_cluster):
-    """A stream that goes on for ever holds it up for so long and no longer; and a stop, or a crash
-    and another start, leave nothing of it."""
+    """A stream that goes on for ever holds it up for so long and no longer; and a restart, a stop,
+    or a crash and another start, leave nothing of it."""
     cluster = new_cluster(2, options={"node": {"stop_drain": "2s"}})
     old = cluster.vips
-    for how in ("wait", "stop", "kill"):
+    for how in ("wait", "restart", "stop", "kill"):
         cluster.vips = (*old, NEW)
         for node in cluster.nodes:
             reload(node)
@@ -163,8 +163,11 @@ def test_stop_drain_is_the_longest(new_cluster):
                     poll("it is gone", lambda n=node: vip(n) is None)
                 assert 1.9 < time.monotonic() - began < 4.0
             for node in cluster.nodes if how != "wait" else ():
-                getattr(node, how)()
-                node.start()
+                if how == "restart":
+                    node.ctl("restart")
+                else:
+                    getattr(node, how)()
+                    node.start()
                 node.wait_answer()
                 assert vip(node) is None
             for node in cluster.nodes:
