@@ -14,7 +14,8 @@ struct roster {
     size_t self;                   /* index of ourselves */
     uint32_t id[MEMBERS_MAX];      /* of each, to search */
     uint64_t head[MEMBERS_MAX];    /* the first bytes of each name, as a number, likewise */
-    instant evidence[MEMBERS_MAX]; /* when somebody alive heard it both ways */
+    instant proof[MEMBERS_MAX];    /* when somebody alive heard it both ways ... */
+    instant evidence[MEMBERS_MAX]; /* ... and later by the time that we could not hear it */
     struct member member[MEMBERS_MAX];
 };
 

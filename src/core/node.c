@@ -342,7 +342,7 @@ static void start(struct node *n, struct actions *out)
     n->tick_at = n->count_at = n->wake_window = n->now;
     for (size_t i = 0; i < n->roster.count; i++) { /* also those of an earlier run */
         struct member *m = &n->roster.member[i];
-        m->since = n->roster.evidence[i] = n->now;
+        m->since = n->roster.proof[i] = n->roster.evidence[i] = n->now;
         flap_rise(&m->flap, &n->config.flap, n->now);
     }
     if (node_majority(n) && n->voters.lineage != 0)

@@ -40,6 +40,14 @@ static void entry_self(struct node *n, const struct heartbeat_entry *e, struct a
         node_refute(n, e->accused > e->incarnation ? e->accused : e->incarnation, out);
 }
 
+/* Whether a verdict of others on a living member can be right. Who is late gives it the
+ * time back, but holds up nobody whose timers are right. */
+static bool verdict_stands(const struct node *n, size_t index)
+{
+    instant proof = n->roster.proof[index];
+    return n->quorate && instant_diff(n->now, proof) >= n->config.dead_after;
+}
+
 /* The verdict of an entry on incarnation e->incarnation >= m->incarnation. */
 static void entry_verdict(struct node *n, size_t index, const struct heartbeat_entry *e,
                           struct actions *out)
@@ -47,8 +55,7 @@ static void entry_verdict(struct node *n, size_t index, const struct heartbeat_e
     struct member *m = &n->roster.member[index];
     instant since = instant_add(n->now, -(usec)e->age_ms * USEC_PER_MS);
     bool was_alive = member_alive(m);
-    if (was_alive && e->standing != STANDING_LEFT &&
-        (instant_diff(n->now, n->roster.evidence[index]) < node_dead_after(n) || !n->quorate))
+    if (was_alive && e->standing != STANDING_LEFT && !verdict_stands(n, index))
         return; /* the accusation stands in m->accused; the member will refute it */
     if (e->standing == STANDING_FORGOTTEN && voters_has(&n->voters, m->id))
         return; /* a majority decides that, and we shall hear of it */
@@ -73,8 +80,9 @@ static void entry_alive(struct node *n, size_t index, const struct heartbeat_ent
     m->stranger = m->guessed = false;
     if (member_facts(m, e->incarnation, e->flags, e->weight))
         n->view_dirty = true;
-    instant *evidence = &n->roster.evidence[index];
-    *evidence = instant_max(*evidence, instant_add(n->now, -proof));
+    instant *evidence = &n->roster.evidence[index], at = instant_add(n->now, -proof);
+    *evidence = instant_max(*evidence, at);
+    n->roster.proof[index] = instant_max(n->roster.proof[index], at);
     if (!was_alive && member_alive(m))
         node_rose(n, m, out);
 }
@@ -142,8 +150,10 @@ static void acks_take(struct node *n, const struct heartbeat *h)
             continue;
         const struct member *m = &n->roster.member[index];
         instant at = instant_add(n->now, -h->ack[i].proof), *evidence = &n->roster.evidence[index];
-        if (instant_before(*evidence, at) && !m->self && member_alive(m))
-            *evidence = at;
+        if (!instant_before(n->roster.proof[index], at) || m->self || !member_alive(m))
+            continue;
+        n->roster.proof[index] = at;
+        *evidence = instant_max(*evidence, at);
     }
 }
 

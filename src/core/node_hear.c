@@ -82,7 +82,7 @@ static void word_take(struct node *n, size_t index, struct actions *out)
     bool was_alive = member_alive(m);
     uint16_t was_draining = m->flags & HEARTBEAT_DRAINING;
     m->stranger = m->misfit = m->guessed = false;
-    m->heard = n->roster.evidence[index] = n->now;
+    m->heard = n->roster.proof[index] = n->roster.evidence[index] = n->now;
     node_config_hear(n, m, out);
     if (member_facts(m, h->incarnation, h->flags, h->weight))
         n->view_dirty = true;

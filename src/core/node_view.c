@@ -99,8 +99,10 @@ void node_patience(struct node *n)
     instant *evidence = n->roster.evidence;
     for (size_t i = 0; i < n->roster.count; i++) {
         struct member *m = &n->roster.member[i];
-        if (member_alive(m))
-            evidence[i] = instant_min(n->now, instant_add(evidence[i], late));
+        if (!member_alive(m))
+            continue;
+        evidence[i] = instant_min(n->now, instant_add(evidence[i], late));
+        m->direct = instant_min(n->now, instant_add(m->direct, late));
     }
 }
 

@@ -33,7 +33,7 @@ void roster_init(struct roster *r, const char *cluster, const char *self)
     r->member[0].self = true;
     r->id[0] = r->member[0].id;
     r->head[0] = name_head(self);
-    r->evidence[0] = INSTANT_PAST;
+    r->proof[0] = r->evidence[0] = INSTANT_PAST;
     r->count = 1;
 }
 
@@ -92,11 +92,12 @@ int roster_add(struct roster *r, const char *name)
     memmove(&r->member[at + 1], &r->member[at], (r->count - at) * sizeof r->member[0]);
     memmove(&r->id[at + 1], &r->id[at], (r->count - at) * sizeof r->id[0]);
     memmove(&r->head[at + 1], &r->head[at], (r->count - at) * sizeof r->head[0]);
+    memmove(&r->proof[at + 1], &r->proof[at], (r->count - at) * sizeof r->proof[0]);
     memmove(&r->evidence[at + 1], &r->evidence[at], (r->count - at) * sizeof r->evidence[0]);
     member_init(&r->member[at], r->cluster, name);
     r->id[at] = r->member[at].id;
     r->head[at] = name_head(name);
-    r->evidence[at] = INSTANT_PAST;
+    r->proof[at] = r->evidence[at] = INSTANT_PAST;
     r->member[at].stranger = true;
     r->count++;
     if (r->self >= at)
@@ -111,6 +112,7 @@ void roster_remove(struct roster *r, size_t index)
     memmove(&r->member[index], &r->member[index + 1], (r->count - index) * sizeof r->member[0]);
     memmove(&r->id[index], &r->id[index + 1], (r->count - index) * sizeof r->id[0]);
     memmove(&r->head[index], &r->head[index + 1], (r->count - index) * sizeof r->head[0]);
+    memmove(&r->proof[index], &r->proof[index + 1], (r->count - index) * sizeof r->proof[0]);
     memmove(&r->evidence[index], &r->evidence[index + 1],
             (r->count - index) * sizeof r->evidence[0]);
     if (r->self > index)

@@ -126,16 +126,17 @@ static void member_figures(struct member *m)
     m->config = 0; /* that of all, or not heard yet: no difference */
 }
 
-static void member_normal(const struct host *h, struct member *m, instant *evidence)
+static void member_normal(const struct host *h, struct member *m, instant *proof, instant *evidence)
 {
     int64_t settle = host_newcomers || m->lineage == 0 ? settle_long() : pace.dead;
     int64_t known = m->stranger ? stranger_long() : dead_long();
     age(h, &m->since, settle);
     age_paused(h, evidence, dead_long());
+    age(h, proof, pace.dead);
     age(h, &m->heard, dead_long()); /* also of the dead: gossip may raise them */
     age(h, &m->arrived, known);
     age(h, &m->arriving, pace.dead);
-    age(h, &m->direct, dead_long());
+    age_paused(h, &m->direct, dead_long());
     age(h, &m->backed, pace.lease);
     age(h, &m->knocked, known);
     for (size_t i = 0; i < BOOTS_MAX; i++)
@@ -271,7 +272,7 @@ static void node_down(struct node *n)
 static void node_normal(const struct host *h, struct node *n)
 {
     for (size_t i = 0; i < n->roster.count; i++)
-        member_normal(h, &n->roster.member[i], &n->roster.evidence[i]);
+        member_normal(h, &n->roster.member[i], &n->roster.proof[i], &n->roster.evidence[i]);
     rounds_normal(h, n);
     condition_normal(h, n);
     kernel_normal(h, n);

@@ -631,6 +631,12 @@ tests_unit_test_backing_SOURCES = \
 	$(node_sources)
 tests_unit_test_backing_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
+unit_tests += %D%/test_patience
+tests_unit_test_patience_SOURCES = \
+	%D%/test_patience.c \
+	$(node_sources)
+tests_unit_test_patience_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
 unit_tests += %D%/test_resume
 tests_unit_test_resume_SOURCES = \
 	%D%/test_resume.c \
