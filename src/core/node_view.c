@@ -79,10 +79,11 @@ void node_lateness(struct node *n, usec late)
 }
 
 /* Our timers ran late: others get the time back, are accused of nothing, and have
- * more time from now on, for it may happen again (Lifeguard, Dadgar et al. 2018). */
+ * more time from now on, for it may happen again (Lifeguard, Dadgar et al. 2018). The
+ * regular heartbeat tells how late: what is urgent because of this must not add to it. */
 void node_patience(struct node *n)
 {
-    usec late = instant_diff(n->now, n->deadline);
+    usec late = instant_diff(n->now, n->tick_at);
     if (late < n->config.interval / 2)
         return;
     n->patience =

@@ -178,8 +178,12 @@ static void tidy(struct host *h)
     n->ack_cursor = n->entry_cursor = n->hold_cursor = 0;
     for (size_t i = 0; i < n->roster.count; i++)
         n->roster.member[i].tell = 0;
-    for (size_t i = n->roster.count; i < MEMBERS_MAX; i++)
+    for (size_t i = n->roster.count; i < MEMBERS_MAX; i++) {
         memset(&n->roster.member[i], 0, sizeof n->roster.member[i]);
+        n->roster.id[i] = 0;
+        n->roster.head[i] = 0;
+        n->roster.proof[i] = n->roster.evidence[i] = INSTANT_PAST;
+    }
     /* Flows are never counted: what lingers, lingers. */
     n->count_at = INSTANT_NEVER;
     n->count_waits = false;

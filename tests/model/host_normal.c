@@ -74,10 +74,10 @@ static void due(const struct host *h, instant *t)
     age(h, t, 0);
 }
 
-/* How late the next timer is: what node_patience() will give back. */
+/* How late the regular heartbeat is: what node_patience() will give back. */
 static int64_t lateness(const struct host *h)
 {
-    int64_t late = h->step * STEP_US - h->node.deadline.us;
+    int64_t late = h->step * STEP_US - h->node.tick_at.us;
     return late > 0 ? late : 0;
 }
 
@@ -132,7 +132,7 @@ static void member_normal(const struct host *h, struct member *m, instant *proof
     int64_t known = m->stranger ? stranger_long() : dead_long();
     age(h, &m->since, settle);
     age_paused(h, evidence, dead_long());
-    age(h, proof, pace.dead);
+    age(h, proof, dead_long());
     age(h, &m->heard, dead_long()); /* also of the dead: gossip may raise them */
     age(h, &m->arrived, known);
     age(h, &m->arriving, pace.dead);
@@ -187,8 +187,7 @@ static void condition_normal(const struct host *h, struct node *n)
     memset(&n->others, 0, sizeof n->others);
     n->others_stale = true;
     n->dissenter = 0;
-    n->deaf_told = true;                /* to have to look makes no difference */
-    age(h, &n->tick_at, pace.interval); /* one that is so late sets the pace anew */
+    n->deaf_told = true; /* to have to look makes no difference */
     /* In the next step, or by then. */
     bool later = n->urgent_at.us > (h->step + 1) * STEP_US;
     n->urgent_at.us = n->urgent_left > 0 ? (STEP_FIRST + later) * STEP_US + later : 0;
@@ -280,7 +279,8 @@ static void node_normal(const struct host *h, struct node *n)
     n->sequence = 0;
     /* Last, for the others hang on it. */
     int64_t late = lateness(h), longest = pause_long() * STEP_US;
-    n->deadline.us += (STEP_FIRST - h->step) * STEP_US + (late > longest ? late - longest : 0);
+    n->tick_at.us += (STEP_FIRST - h->step) * STEP_US + (late > longest ? late - longest : 0);
+    age(h, &n->deadline, 1); /* by a step it is late */
 }
 
 void host_normal(struct host *h)

@@ -161,7 +161,7 @@ static void who_is_dead_is_dead_a_little_later(void **state)
 }
 
 /* Alone with the dead, and slow all the time: the time that it lost, and patience; that
- * is 60 of 100 ms, and as long again as dead_after. */
+ * is 60 of 100 ms, and as long again as dead_after, at most. */
 static void slow_it_takes_its_time(void **state)
 {
     (void)state;
