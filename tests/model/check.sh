@@ -11,21 +11,41 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-passed=0 failed=0
-# want STATUS NAME OPTIONS...: of explore: 0 all seen, 1 a violation, 3 none so far
-want() {
-    status=0 want=$1 name=$2
-    shift 2
-    "$explore" "$@" > "$work/out" 2> "$work/err" || status=$?
-    printf '%s (%s):\n    %s\n' "$name" "$*" "$(tail -n 1 "$work/out")"
+passed=0 failed=0 begun=0 judged=0
+jobs=$(nproc)
+
+# The search that began first of those that have not been judged.
+judge() {
+    judged=$((judged + 1))
+    at=$work/$judged
+    wait "$(cat "$at.pid")"
+    status=$(cat "$at.rc") want=$(cat "$at.want") name=$(cat "$at.name")
+    printf '%s (%s):\n    %s\n' "$name" "$(cat "$at.options")" "$(tail -n 1 "$at.out")"
     if [ "$status" -eq "$want" ]; then
         passed=$((passed + 1))
         return
     fi
     failed=$((failed + 1))
     echo "model: $name: exit status $status, not $want"
-    tail -n 200 "$work/out"
-    tail -n 20 "$work/err"
+    tail -n 200 "$at.out"
+    tail -n 20 "$at.err"
+}
+
+# want STATUS NAME OPTIONS...: of explore: 0 all seen, 1 a violation, 3 none so far
+want() {
+    [ $((begun - judged)) -lt "$jobs" ] || judge
+    begun=$((begun + 1))
+    at=$work/$begun
+    echo "$1" > "$at.want"
+    echo "$2" > "$at.name"
+    shift 2
+    echo "$*" > "$at.options"
+    {
+        status=0
+        "$explore" "$@" > "$at.out" 2> "$at.err" || status=$?
+        echo "$status" > "$at.rc"
+    } &
+    echo $! > "$at.pid"
 }
 
 # Each depth is done on top of those before it.
@@ -49,6 +69,7 @@ full() {
 }
 
 deep() {
+    jobs=1 # for the memory's sake
     want 0 'any two faults' --faults 2 --phases 1 --states 70000000
     want 0 'any three of loss, sick, commit, forget' \
         --faults 3 --phases 1 --kinds loss,sick,commit,forget --states 70000000
@@ -66,5 +87,6 @@ full) quick && full ;;
 deep) quick && full && deep ;;
 *) echo "model: no such depth: $depth" >&2; exit 2 ;;
 esac
+while [ "$judged" -lt "$begun" ]; do judge; done
 echo "model: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -63,7 +63,7 @@ unit_tests += %D%/test_world
 tests_sim_test_world_SOURCES = %D%/test_world.c $(sim_fakes)
 tests_sim_test_world_LDADD = libcore.a $(CMOCKA_LIBS) $(core_LIBS)
 
-sim_tests = %D%/check.sh %D%/scale_short.sh
+sim_tests = %D%/check.sh
 TESTS += $(sim_tests)
 dist_check_SCRIPTS += $(sim_tests)
 EXTRA_DIST += %D%/soak.sh %D%/mutants.sh %D%/mutants %D%/regressions %D%/scale %D%/scale.sh

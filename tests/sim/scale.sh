@@ -1,6 +1,6 @@
 #!/bin/sh
-# As many nodes as there can be: a script of 256 breaks no invariant. `make check` runs
-# the short one, `make sim-256` the long one, and tells how fast virtual time goes.
+# As many nodes as there can be: a script of 256 breaks no invariant. CI runs
+# `scale.sh short`, `make sim-256` the long one, and tells how fast virtual time goes.
 set -eu
 sim=${top_builddir:-.}/tests/sim/sim
 scripts=${top_srcdir:-$(dirname "$0")/../..}/tests/sim/scale
