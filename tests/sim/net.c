@@ -261,10 +261,11 @@ void net_forget_heard(struct world *w, unsigned host)
     w->net.heard_by_any[host] = LONG_AGO;
 }
 
+/* Who was apart has its turn twice: to be acknowledged, and to answer that. */
 usec net_grace(const struct world *w)
 {
-    return (2 + w->net.rounds) * w->scenario.interval + 4 * net_slack(w) +
-           4 * w->kernel_profile.commit_max;
+    unsigned turns = w->net.rounds > 1 ? 2 * w->net.rounds : 1;
+    return (2 + turns) * w->scenario.interval + 4 * net_slack(w) + 4 * w->kernel_profile.commit_max;
 }
 
 /* Host a has heard host b without a gap for the grace times `graces`. */
