@@ -2,10 +2,10 @@
 
 from lab.churn import Churn
 
-CHANGES, RATE = 40, 250
+CHANGES, RATE = 20, 250
 
 
-def test_forty_changes_that_nobody_notices(run, binaries):
+def test_twenty_changes_that_nobody_notices(run, binaries):
     churn = Churn(run, RATE, seed=1)
     try:
         harm = churn.play(CHANGES)
