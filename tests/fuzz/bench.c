@@ -198,6 +198,11 @@ bool bench_hear(const uint8_t *data, size_t length, enum bench_hearing as, insta
         return true;
     bench_status(&after);
     bool taken = word && bench_speaker_taken(h.name, &after);
+    /* Of two rivals for our name the node remembers one: what the other has just said
+     * counts again, as long as it is fresh. */
+    if (word && strcmp(h.name, bench.config.name) == 0 &&
+        instant_diff(bench.now, said) <= bench.config.dead_after)
+        return taken;
     if (as != BENCH_NEWS && !ignored(&before, &after))
         check(as == BENCH_PASSED && taken &&
               instant_diff(bench.now, said) <= bench.config.dead_after);
