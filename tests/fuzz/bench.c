@@ -131,7 +131,7 @@ static void status_mask(struct status *s)
 {
     memset(s->rejected, 0, sizeof s->rejected);
     for (size_t i = 0; i < s->members; i++) {
-        s->member[i].loss = 0; /* that is a count of what did not come, too */
+        s->member[i].loss = s->member[i].rtt = 0; /* figures of what comes and does not */
         if (!s->member[i].self)
             continue;
         s->member[i].claimed = s->member[i].lingering = 0;

@@ -4,7 +4,8 @@
 # such a directory. An input that breaks a target stays in the current directory.
 #
 # From the environment:
-#   FUZZ_RUNS=N    until each has been executed N times, however long that takes
+#   FUZZ_RUNS=N    until each has been executed N times, however long that takes; without
+#                  it the same inputs are tried each time, so that CI says the same
 #   FUZZ_JOBS=N    so many at a time
 #   FUZZ_KEEP=DIR  what they find new is kept in DIR/NAME, for merge.sh
 set -eu
@@ -36,6 +37,7 @@ one() {
     [ ! -e "$dictionary" ] || set -- "-dict=$dictionary" "$@"
     limit=-max_total_time=$seconds
     [ -z "${FUZZ_RUNS:-}" ] || limit=-runs=$FUZZ_RUNS
+    [ -n "${FUZZ_RUNS:-}" ] || set -- -seed=1 "$@"
     rc=0
     # A large quarantine of freed blocks would only be swept through the caches.
     # shellcheck disable=SC2046
