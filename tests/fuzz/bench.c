@@ -131,7 +131,7 @@ static void status_mask(struct status *s)
 {
     memset(s->rejected, 0, sizeof s->rejected);
     for (size_t i = 0; i < s->members; i++) {
-        s->member[i].loss = s->member[i].rtt = 0; /* figures of what comes and does not */
+        s->member[i].loss = 0; /* that is a count of what did not come, too */
         if (!s->member[i].self)
             continue;
         s->member[i].claimed = s->member[i].lingering = 0;
@@ -185,13 +185,18 @@ bool bench_hear(const uint8_t *data, size_t length, enum bench_hearing as, insta
                 heartbeat_read(&h, bench.hearing.stamp.version, bench.hearing.plain,
                                bench.hearing.length) == 0;
 
+    /* Of a second word in one instant nothing tells whether it was taken, too. */
+    bool second = word && bench_speaker_took(h.name);
+
     if (word)
         bench_speaker_note(&h);
     if (as != BENCH_NEWS && !settled(&before))
         return true;
-    /* Who is no member may have been dropped, with what was known of its words. */
-    if (as == BENCH_OLD && word && !member_known(h.name, &before))
-        as = BENCH_PASSED;
+    /* Who is no member may have been dropped, with what was known of its words: one that is
+     * fresh still is news. */
+    if (as != BENCH_NEWS && word && !member_known(h.name, &before) &&
+        instant_diff(bench.now, said) <= bench.config.dead_after)
+        as = BENCH_NEWS;
     datagram_hand(data, length);
     bench.hearing.length = 0;
     if (as == BENCH_NEWS && !(word && bench.reboots))
@@ -204,7 +209,7 @@ bool bench_hear(const uint8_t *data, size_t length, enum bench_hearing as, insta
         instant_diff(bench.now, said) <= bench.config.dead_after)
         return taken;
     if (as != BENCH_NEWS && !ignored(&before, &after))
-        check(as == BENCH_PASSED && taken &&
+        check(as == BENCH_PASSED && (taken || second) &&
               instant_diff(bench.now, said) <= bench.config.dead_after);
     return taken;
 }

@@ -56,6 +56,13 @@ void bench_speaker_note(const struct heartbeat *h)
     s->view[(s->views - 1) % BENCH_VIEWS].at = bench.now;
 }
 
+bool bench_speaker_took(const char *name)
+{
+    const struct speaker *speaker = speaker_find(name);
+
+    return speaker != NULL && speaker->taken.us == bench.now.us;
+}
+
 bool bench_speaker_taken(const char *name, const struct status *s)
 {
     struct speaker *speaker = speaker_find(name);
