@@ -66,6 +66,18 @@ static void test_print(void **state)
     free(printed);
 }
 
+/* A kernel may be built without the legacy tables; the program has to be there. */
+static bool kernel_has(const char *program)
+{
+    char save[256];
+    int status;
+
+    snprintf(save, sizeof save, "%s-save >%s/saved 2>&1", program, directory);
+    status = system(save);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) != 127);
+    return WEXITSTATUS(status) == 0;
+}
+
 /* What is told of them to iptables: both of its kinds take it, and it has a rule for each bucket
  * that is not another's. */
 static void test_iptables(void **state)
@@ -76,9 +88,6 @@ static void test_iptables(void **state)
     FILE *out;
     (void)state;
 
-    if (system("{ command -v iptables-nft-restore && command -v iptables-legacy-restore; } "
-               ">/dev/null") != 0)
-        skip();
     made_open_all();
     made_vip_add("192.0.2.120", VIP_SHARED, SELECT_MASK)->early_drop = false;
     made_some_classes();
@@ -90,7 +99,10 @@ static void test_iptables(void **state)
         assert_non_null(out);
         assert_int_equal(nft_print_iptables(&config, place, &plan, family, out), 0);
         fclose(out);
-        netlab_run("%s-restore --test %s", programs[i], path);
+        if (kernel_has(programs[i]))
+            netlab_run("%s-restore --test %s", programs[i], path);
+        else
+            assert_non_null(strstr(programs[i], "legacy"));
         netlab_run("test $(grep -c -- ' -s .* -g ipclusterd-[et][0-9]*-own$' %s) = %u", path,
                    family == FAMILY_IP4 ? 3 * 22 : 2 * 22);
         netlab_run("test $(grep -c -- ' -s .* -g ipclusterd-[et][0-9]*-adopt$' %s) = %u", path,

@@ -4,9 +4,9 @@ what people write themselves. All let the lab's services and the heartbeats in."
 import re
 
 from . import kernel
+from .run import command
 
 PORTS = (80, 7000)
-KINDS = ("nft", "legacy")
 
 # As Docker's, for a container whose port 80 is published as 8080; here the container is this host.
 DOCKER = """*nat
@@ -129,10 +129,12 @@ _WORDS = {4: {"loopback": "127.0.0.0/8", "inside": "172.17.0.0/16", "container":
               "icmp": "ipv6-icmp"}}
 
 
-def available(host, kind):
-    """Whether this host has iptables of this kind for both families."""
-    return all(host.enter([f"{program}-{kind}-save"], check=False).returncode == 0
-               for program in ("iptables", "ip6tables"))
+def kinds():
+    """Of the two kinds of iptables those that the kernel has: one may be built without the legacy
+    one. The programs have to be there."""
+    return [kind for kind in ("nft", "legacy")
+            if all(command([f"{program}-{kind}-save"], check=False).returncode == 0
+                   for program in ("iptables", "ip6tables"))]
 
 
 def load(host, kind, text):
