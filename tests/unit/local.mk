@@ -15,6 +15,7 @@ noinst_HEADERS += \
 	%D%/nft_lab.h \
 	%D%/nft_made.h \
 	%D%/rig.h \
+	%D%/rig_case.h \
 	%D%/vipset_host.h \
 	%D%/wire_golden.h \
 	%D%/xdp_made.h

@@ -6,33 +6,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "rig.h"
+#include "rig_case.h"
 
 #define DOWN USEC_PER_S         /* from a crash to the next start */
 #define PERIOD (5 * USEC_PER_S) /* from one crash to the next */
-
-static struct rig *rig;
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig = malloc(sizeof *rig);
-    rig_init(rig);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    free(rig);
-    return 0;
-}
 
 static struct node_config config(int i)
 {
@@ -356,8 +337,6 @@ static void of_two_each_may_have_fallen(void **state)
     assert_true(rig_covered(rig));
     assert_int_equal(buckets_of(0), 32);
 }
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {

@@ -6,34 +6,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "ipclusterd/seal.h"
-#include "rig.h"
+#include "rig_case.h"
 
 static const uint8_t no_key[KEY_BYTES];
 static const uint8_t first[KEY_BYTES] = {1}, second[KEY_BYTES] = {2}, third[KEY_BYTES] = {3};
-
-static struct rig *rig;
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig = malloc(sizeof *rig);
-    rig_init(rig);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    free(rig);
-    return 0;
-}
 
 /* ---------------------------------------------------------------- helpers */
 
@@ -360,8 +341,6 @@ static void what_was_said_under_the_old_key_is_over(void **state)
     rig_hand(rig, 0, old.data, old.length);
     assert_int_equal(rig_status(rig, 0)->rejected[REJECT_FORGED], 1);
 }
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {

@@ -6,32 +6,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "rig.h"
+#include "rig_case.h"
 
 enum { FIRST = 0, OTHER = 1, SECOND = 3 }; /* FIRST and SECOND are both "n0" */
-
-static struct rig *rig;
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig = malloc(sizeof *rig);
-    rig_init(rig);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    free(rig);
-    return 0;
-}
 
 /* ---------------------------------------------------------------- helpers */
 
@@ -261,8 +242,6 @@ static void nor_do_they_hide_a_namesake(void **state)
     assert_int_equal(rig_noted(rig, FIRST, NOTE_NAME_CONFLICT, (instant){0}), 1);
     assert_int_equal(rig_noted(rig, SECOND, NOTE_NAME_CONFLICT, (instant){0}), 1);
 }
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {

@@ -8,30 +8,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "rig.h"
-
-static struct rig *rig;
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig = malloc(sizeof *rig);
-    rig_init(rig);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    free(rig);
-    return 0;
-}
+#include "rig_case.h"
 
 static void three(void)
 {
@@ -367,8 +348,6 @@ static void names(void **state)
     assert_string_equal(member_state_name(MEMBER_LEFT), "left");
     assert_string_equal(reject_name(REJECT_FORGED), "forged");
 }
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {

@@ -6,30 +6,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "rig.h"
-
-static struct rig *rig;
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig = malloc(sizeof *rig);
-    rig_init(rig);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    free(rig);
-    return 0;
-}
+#include "rig_case.h"
 
 /* ---------------------------------------------------------------- helpers */
 
@@ -232,8 +213,6 @@ static void who_has_not_looked_at_the_clock_says_nothing(void **state)
     assert_int_equal(rig_member(rig, 0, "n1")->clock_ms, 0);
     assert_int_equal(rig_member(rig, 1, "n0")->clock_ms, 0);
 }
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {

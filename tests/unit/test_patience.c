@@ -6,34 +6,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "rig.h"
+#include "rig_case.h"
 
 #define MS USEC_PER_MS
 #define INTERVAL (100 * MS)
 #define DEAD_AFTER (400 * MS)
-
-static struct rig *rig;
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig = malloc(sizeof *rig);
-    rig_init(rig);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    free(rig);
-    return 0;
-}
 
 static void nodes(int count)
 {
@@ -281,8 +262,6 @@ static void only_timers_count(void **state)
     assert_in_range(rig_status(rig, 0)->wakeup.mean, 0, MS);
     assert_true(rig_covered(rig)); /* what is due is done with whatever comes */
 }
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {

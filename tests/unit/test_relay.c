@@ -7,31 +7,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "ipclusterd/seal.h"
-#include "rig.h"
-
-static struct rig *rig;
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig = malloc(sizeof *rig);
-    rig_init(rig);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    free(rig);
-    return 0;
-}
+#include "rig_case.h"
 
 /* ---------------------------------------------------------------- helpers */
 
@@ -403,8 +384,6 @@ static void a_relay_of_the_first_version_is_void(void **state)
     assert_int_equal(rig_status(rig, 0)->rejected[REJECT_MALFORMED], 1);
     assert_int_equal(rig_status(rig, 0)->members, 1);
 }
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {

@@ -8,31 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "ipclusterd/seal.h"
-#include "rig.h"
-
-static struct rig *rig;
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig = malloc(sizeof *rig);
-    rig_init(rig);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    free(rig);
-    return 0;
-}
+#include "rig_case.h"
 
 /* ---------------------------------------------------------------- helpers */
 
@@ -378,8 +359,6 @@ static void a_crowd_takes_no_room(void **state)
     assert_int_equal(rig_status(rig, 0)->members, 2);
     assert_true(rig_covered(rig));
 }
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
