@@ -44,16 +44,38 @@ static int table_list(struct daemon *d, char *family, struct evbuffer *out, char
     return rc;
 }
 
-static int xdp_list(struct daemon *d, struct evbuffer *out)
+/* What is told of the rules that the kernel cannot list so. */
+typedef int (*teller)(const struct daemon *d, FILE *file);
+
+static int xdp_tell(const struct daemon *d, FILE *file)
+{
+    if (d->xdp != NULL)
+        xdp_print(d->xdp, &d->config, file);
+    return 0;
+}
+
+static int iptables_tell(const struct daemon *d, FILE *file)
+{
+    return nft_print_iptables(&d->config, d->place, &d->plan, FAMILY_IP4, file);
+}
+
+static int ip6tables_tell(const struct daemon *d, FILE *file)
+{
+    return nft_print_iptables(&d->config, d->place, &d->plan, FAMILY_IP6, file);
+}
+
+static int told_add(const struct daemon *d, teller tell, struct evbuffer *out)
 {
     char *text = NULL;
     size_t length = 0;
     FILE *file = open_memstream(&text, &length);
     if (file == NULL)
         return -ENOMEM;
-    if (d->xdp != NULL)
-        xdp_print(d->xdp, &d->config, file);
-    int rc = fclose(file) != 0 || evbuffer_add(out, text, length) != 0 ? -ENOMEM : 0;
+    int rc = tell(d, file);
+    if (fclose(file) != 0 && rc == 0)
+        rc = -ENOMEM;
+    if (rc == 0 && evbuffer_add(out, text, length) != 0)
+        rc = -ENOMEM;
     free(text);
     return rc;
 }
@@ -61,25 +83,9 @@ static int xdp_list(struct daemon *d, struct evbuffer *out)
 static int tables_list(struct daemon *d, struct evbuffer *out, char *why)
 {
     static char families[][8] = {"inet", "netdev"};
-    int rc = xdp_list(d, out);
+    int rc = told_add(d, xdp_tell, out);
     for (size_t i = 0; i < sizeof families / sizeof *families && rc == 0; i++)
         rc = table_list(d, families[i], out, why);
-    return rc;
-}
-
-static int iptables_print(struct daemon *d, enum family family, struct evbuffer *out)
-{
-    char *text = NULL;
-    size_t length = 0;
-    FILE *file = open_memstream(&text, &length);
-    if (file == NULL)
-        return -ENOMEM;
-    int rc = nft_print_iptables(&d->config, d->place, &d->plan, family, file);
-    if (fclose(file) != 0 && rc == 0)
-        rc = -ENOMEM;
-    if (rc == 0 && evbuffer_add(out, text, length) != 0)
-        rc = -ENOMEM;
-    free(text);
     return rc;
 }
 
@@ -91,7 +97,7 @@ int daemon_rules(struct daemon *d, enum ctl_rules form, struct evbuffer *out, ch
     if (rc == 0)
         rc = form == CTL_RULES_NFT
                  ? tables_list(d, text, why)
-                 : iptables_print(d, form == CTL_RULES_IPTABLES ? FAMILY_IP4 : FAMILY_IP6, text);
+                 : told_add(d, form == CTL_RULES_IPTABLES ? iptables_tell : ip6tables_tell, text);
     if (rc == 0)
         evbuffer_add_buffer(out, text);
     else if (why[0] == '\0')
