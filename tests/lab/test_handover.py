@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ import pytest
 
 from lab import kernel, poll
 from test_failover import unbroken
+from test_restart import UNLUCKY
 
 LEASE, INTERVAL, SLACK = 0.3, 0.1, 0.05
 ROUNDS = 12
@@ -110,5 +112,21 @@ def test_amid_a_handover(three, who, how):
     stray = [c for c in late if not any(
         a - SLACK <= c.start < a + LEASE + INTERVAL + SLACK for a in acts)]
     assert not stray, t.told(stray)
+    if how is restart:
+        assert len(late) <= UNLUCKY, t.told(late)
     hurt = unbroken(before, t.final_streams, gap=LEASE)
     assert not hurt, hurt[:3]
+
+
+def test_a_restart_waits_for_a_handover(three):
+    """Here for one to a node that is stopped, and so until that is dead."""
+    node, stopped, _ = three.nodes
+    began = time.monotonic()
+    stopped.signal(signal.SIGSTOP)
+    node.ctl("drain")
+    node.ctl("restart")
+    executed = node.told(EXECUTED, began)[-1][0]
+    settled = [at for at, _ in node.told("converged", began) if at < executed]
+    died = [at for at, _ in node.told(f"{stopped.name} is dead", began)]
+    assert died and died[0] < settled[-1]
+    stopped.signal(signal.SIGCONT)
