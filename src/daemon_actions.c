@@ -46,13 +46,11 @@ static void applied_answer(struct daemon *d, uint64_t generation, int error)
                                      .applied = {.generation = generation, .error = error}});
 }
 
-/* What is dropped before the rules is at no moment more than what they drop. */
 int daemon_apply(struct daemon *d, const struct plan *plan)
 {
-    xdp_before(d->xdp, plan);
     int rc = nft_apply(d->nft, plan);
     if (rc == 0)
-        xdp_after(d->xdp, plan);
+        xdp_follow(d->xdp, plan);
     return rc;
 }
 

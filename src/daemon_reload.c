@@ -145,7 +145,7 @@ static int rules_change(struct daemon *d, const struct config *c, const struct n
         return rc;
     if (xdp_change(d->xdp, c, place, why) < 0)
         log_warn("xdp", "%s; what is another's is dropped by the rules alone", why);
-    xdp_after(d->xdp, &d->plan);
+    xdp_follow(d->xdp, &d->plan);
     return 0;
 }
 

@@ -178,7 +178,7 @@ static void start_xdp(struct daemon *d)
     int rc = xdp_open(&d->xdp, &d->config, d->place, why);
     if (rc < 0)
         log_warn("xdp", "%s; what is another's is dropped by the rules alone", why);
-    xdp_after(d->xdp, &d->plan);
+    xdp_follow(d->xdp, &d->plan);
 }
 
 /* What the run before left stays in force until it is replaced in one batch. If its

@@ -299,14 +299,7 @@ static void foreign_set(struct xdp *x, unsigned bucket, bool foreign)
     __atomic_store_n(&x->memory->foreign[bucket], foreign, __ATOMIC_RELAXED);
 }
 
-void xdp_before(struct xdp *x, const struct plan *plan)
-{
-    for (unsigned b = 0; x != NULL && b < plan->buckets; b++)
-        if (plan->class_of[b] != CLASS_FOREIGN)
-            foreign_set(x, b, false);
-}
-
-void xdp_after(struct xdp *x, const struct plan *plan)
+void xdp_follow(struct xdp *x, const struct plan *plan)
 {
     for (unsigned b = 0; x != NULL && b < plan->buckets; b++)
         foreign_set(x, b, plan->class_of[b] == CLASS_FOREIGN);

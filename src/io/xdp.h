@@ -21,7 +21,7 @@ enum { XDP_WHY_BYTES = 256 };
 
 /*
  * Attaches the program to every interface that has a VIP whose packets it can judge,
- * as c->xdp says. It drops nothing before xdp_after(). `place` as for nft_open().
+ * as c->xdp says. It drops nothing before xdp_follow(). `place` as for nft_open().
  * *out is NULL if c->xdp is off, and if nothing could be done; all else here takes
  * NULL. 0, or -errno and a sentence in `why` (XDP_WHY_BYTES), of the first fault; the
  * interfaces without one have it.
@@ -29,12 +29,10 @@ enum { XDP_WHY_BYTES = 256 };
 int xdp_open(struct xdp **out, const struct config *c, const struct nft_place *place, char *why);
 void xdp_close(struct xdp *x);
 
-/* Right before nft_apply(): lets pass what the plan lets in. */
-void xdp_before(struct xdp *x, const struct plan *plan);
-/* After it has succeeded: drops what is another's in the plan. */
-void xdp_after(struct xdp *x, const struct plan *plan);
+/* The kernel has the plan: drops what is another's in it. */
+void xdp_follow(struct xdp *x, const struct plan *plan);
 
-/* Lets everything pass until the next xdp_after(): the rules change as a whole. */
+/* Lets everything pass until the next xdp_follow(): the rules change as a whole. */
 void xdp_pass(struct xdp *x);
 /* Between the two: another configuration, with the same c->xdp. Counts begin at 0. As
  * xdp_open(). */

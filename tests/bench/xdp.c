@@ -112,7 +112,7 @@ static void attach(const char *vip, const char *interface, const char *name)
         configure(vip, interface, name);
         if (xdp_open(&xdp, &config, place, why) < 0)
             die(why);
-        xdp_after(xdp, &plan);
+        xdp_follow(xdp, &plan);
     }
     puts("attached");
     fflush(stdout);

@@ -47,7 +47,7 @@ def rules_dropped(node):
 
 
 def test_hand_overs_with_nothing_delayed(cluster_xdp, mode, rounds):
-    """Opened before the rules are, closed after them: no SYN waits, no flow breaks."""
+    """It follows the rules: no SYN waits, no flow breaks."""
     nodes = cluster_xdp.nodes
     assert all(attached(n) for n in nodes)
     assert {v["xdp"] for n in nodes for v in n.status()["vips"]} == {mode}
