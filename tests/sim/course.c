@@ -129,7 +129,8 @@ static bool drill_possible(const struct world *w, enum drill drill, unsigned vic
     const struct scenario *s = &w->scenario;
     bool stays = drill == DRILL_DRAIN || drill == DRILL_RELOAD || drill == DRILL_RESTART ||
                  drill == DRILL_VIPS;
-    if (victim >= s->nodes || (s->nodes < 3 && (drill == DRILL_BRIDGE || (s->majority && !stays))))
+    bool three = drill == DRILL_BRIDGE || drill == DRILL_STARVED || (s->majority && !stays);
+    if (victim >= s->nodes || (s->nodes < 3 && three))
         return false;
     if (drill == DRILL_RESTART) /* somebody has to hear it, and it has to know them */
         return s->nodes > 1 && !(s->careless && victim == s->nodes - 1);
@@ -147,6 +148,23 @@ static void drill_bridge(struct world *w, unsigned victim, const struct event *e
     net_cut(&w->net, &a, &b);
     net_cut(&w->net, &b, &a);
     world_step(w, victim, e);
+}
+
+/* Of each interval it has a fifth, until the dead one has been replaced. */
+void course_starve(struct world *w, unsigned i)
+{
+    struct happening next = {.kind = HAPPEN_STARVE, .node = (uint16_t)i};
+    usec fifth = w->scenario.interval / 5;
+    bool over =
+        w->course.phase != PHASE_DRILL || !w->checks.death_watched || w->checks.bereft_count == 0;
+    if (w->host[i].state == HOST_PAUSED) {
+        world_resume(w, i);
+        if (!over)
+            world_later(w, fifth, &next);
+    } else if (!over) {
+        world_pause(w, i);
+        world_later(w, 4 * fifth, &next);
+    }
 }
 
 /* Its daemon is away for a while, in which its lease does not run out. */
@@ -178,6 +196,11 @@ static void drill_begin(struct world *w)
     case DRILL_HOST_CRASH:
         check_death_begin(w, victim);
         world_kill_host(w, victim);
+        break;
+    case DRILL_STARVED:
+        check_death_begin(w, victim);
+        world_kill_host(w, victim);
+        course_starve(w, (victim + 1) % w->scenario.nodes);
         break;
     case DRILL_DAEMON_CRASH:
         check_death_begin(w, victim);
@@ -223,13 +246,19 @@ static void drill_begin(struct world *w)
     }
 }
 
+/* The victim loses its buckets, and has them back in the end. */
+static bool drill_moves(enum drill drill)
+{
+    return drill < DRILL_RELOAD || drill == DRILL_STARVED;
+}
+
 /* S7: what has moved, against what should have. */
 static void drill_check_movement(struct world *w)
 {
     const struct course *c = &w->course;
     unsigned stayed = 0, moved = 0, last = 0;
     bool stays = c->act.drill == DRILL_RESTART || c->act.drill == DRILL_VIPS;
-    bool moves = c->act.drill < DRILL_RELOAD;
+    bool moves = drill_moves(c->act.drill);
     for (unsigned b = 0; b < w->scenario.buckets && (moves || stays); b++) {
         bool should = moves && c->home[b] == (int)c->act.victim;
         bool did = c->owner_now[b] != c->owner[b];
@@ -255,6 +284,7 @@ static void drill_undo(struct world *w)
     check_gaps_begin(w);
     switch (c->act.drill) {
     case DRILL_HOST_CRASH:
+    case DRILL_STARVED:
     case DRILL_DAEMON_CRASH:
     case DRILL_LEAVE:
         world_start(w, c->act.victim);
@@ -284,7 +314,7 @@ static void drill_undo(struct world *w)
 static void return_check(struct world *w)
 {
     const struct course *c = &w->course;
-    for (unsigned b = 0; b < w->scenario.buckets && c->act.drill < DRILL_RELOAD; b++)
+    for (unsigned b = 0; b < w->scenario.buckets && drill_moves(c->act.drill); b++)
         if (c->owner_now[b] != c->owner[b]) {
             check_fail(w, CHECK_S7, "after the return of node%02u bucket %u is not node%02d's",
                        c->act.victim, b, c->owner[b]);

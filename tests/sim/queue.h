@@ -22,6 +22,7 @@ enum happening_kind {
     HAPPEN_UNDO,     /* its end for one host; arg: its act */
     HAPPEN_PHASE,    /* look whether the phase is over */
     HAPPEN_START,    /* a node's first start */
+    HAPPEN_STARVE,   /* a node gets CPU time again, or none for a while */
     HAPPEN_KINDS
 };
 

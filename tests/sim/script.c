@@ -8,11 +8,17 @@
 #include <string.h>
 
 static const char *const drill_names[DRILL_KINDS] = {
-    [DRILL_HOST_CRASH] = "host-crash", [DRILL_DAEMON_CRASH] = "daemon-crash",
-    [DRILL_PAUSE] = "pause",           [DRILL_FREEZE] = "freeze",
-    [DRILL_LEAVE] = "leave",           [DRILL_DRAIN] = "drain",
-    [DRILL_RELOAD] = "reload",         [DRILL_BRIDGE] = "bridge",
-    [DRILL_RESTART] = "restart",       [DRILL_VIPS] = "vips",
+    [DRILL_HOST_CRASH] = "host-crash",
+    [DRILL_DAEMON_CRASH] = "daemon-crash",
+    [DRILL_PAUSE] = "pause",
+    [DRILL_FREEZE] = "freeze",
+    [DRILL_STARVED] = "starved",
+    [DRILL_LEAVE] = "leave",
+    [DRILL_DRAIN] = "drain",
+    [DRILL_RELOAD] = "reload",
+    [DRILL_BRIDGE] = "bridge",
+    [DRILL_RESTART] = "restart",
+    [DRILL_VIPS] = "vips",
 };
 
 const char *drill_name(enum drill d)

@@ -31,6 +31,7 @@ enum drill {
     DRILL_BRIDGE,  /* a reload at one that does not hear the next host, nor that it */
     DRILL_RESTART, /* its daemon is killed and starts again within the lease */
     DRILL_VIPS,    /* a reload that adds or removes a VIP */
+    DRILL_STARVED, /* a host crashes, while the next one hardly gets any CPU time */
     DRILL_KINDS,
 };
 

@@ -171,8 +171,11 @@ void storm_draw(struct script *s, struct rng *r)
 
 void drill_draw(struct script *s, struct rng *r)
 {
-    struct act a = {.kind = ACT_DRILL, .drill = (enum drill)rng_below(r, DRILL_KINDS)};
+    struct act a = {.kind = ACT_DRILL, .drill = (enum drill)rng_below(r, DRILL_STARVED)};
     a.victim = (unsigned)rng_below(r, s->scenario.nodes);
+    /* Every other crash of one that has others behind it. */
+    if (a.drill == DRILL_HOST_CRASH && s->acts % 2 == 0 && a.victim + 2 < s->scenario.nodes)
+        a.drill = DRILL_STARVED;
     script_add(s, &a);
 }
 

@@ -193,6 +193,9 @@ static void world_happen(struct world *w, const struct happening *h)
     case HAPPEN_PHASE:
         course_look(w);
         break;
+    case HAPPEN_STARVE:
+        course_starve(w, h->node);
+        break;
     case HAPPEN_START:
         world_start(w, h->node);
         break;

@@ -177,6 +177,7 @@ void nemesis_mend(struct world *w, unsigned i); /* a host that was still on its 
 
 /* Course of a run (course.c). */
 void course_begin(struct world *w);
-void course_look(struct world *w); /* HAPPEN_PHASE */
+void course_look(struct world *w);               /* HAPPEN_PHASE */
+void course_starve(struct world *w, unsigned i); /* HAPPEN_STARVE */
 
 #endif
