@@ -143,6 +143,8 @@ bool bench_open(const uint8_t *data, size_t length, struct utterance *u);
 void bench_actions_check(void);
 /* Takes down what is told to the node, whether that is fresh or not. */
 void bench_speaker_note(const struct heartbeat *h);
+/* It acknowledges what the node has yet to say. */
+bool bench_ahead(const struct heartbeat *h);
 /* It was seen at this very instant to take a word of `name`. */
 bool bench_speaker_took(const char *name);
 /* As `s` shows, the node has just now taken a word of `name`, or knows no such member;

@@ -20,6 +20,18 @@ static instant said_at(uint64_t stamp)
     return bench.sent[slot].at;
 }
 
+bool bench_ahead(const struct heartbeat *h)
+{
+    uint32_t self = member_id(bench.config.name);
+
+    for (size_t i = 0; i < h->acks; i++) {
+        uint64_t sequence = h->ack[i].stamp - bench.seed;
+        if (h->ack[i].member == self && sequence > bench.sequence && sequence <= UINT32_MAX)
+            return true;
+    }
+    return false;
+}
+
 /* NULL: it has said nothing, or there are too many. */
 static struct speaker *speaker_find(const char *name)
 {

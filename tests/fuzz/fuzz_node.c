@@ -273,9 +273,10 @@ static void op_ghost_raw(void)
     }
     for (size_t n = take() % 64u; n > 0 && u->length < DATAGRAM_MAX - SEAL_OVERHEAD; n--)
         u->plain[u->length++] = take();
-    /* Who lies about its name or its place in the stream may be heard only later. */
+    /* Who lies about its name, its place in the stream or what it has heard may be heard
+     * only later. */
     if (heartbeat_read(&as, u->stamp.version, u->plain, u->length) != 0 || as.salt != g->say.salt ||
-        as.sequence != g->say.sequence || strcmp(as.name, g->say.name) != 0)
+        as.sequence != g->say.sequence || strcmp(as.name, g->say.name) != 0 || bench_ahead(&as))
         bench.forgetful = true;
     utterance_hand(u);
 }
