@@ -240,7 +240,7 @@ void net_note_heard(struct world *w, unsigned to, const struct packet *p)
     if (w->now - h->at > 2 * interval || n->profile.loss > LOSS_DEAF)
         h->since = w->now;
     h->at = h->ever = w->now;
-    if (w->now - back->at <= 2 * interval)
+    if (!h->met && w->now - back->at <= 2 * interval)
         h->met = back->met = true;
     n->heard_by_any[p->from] = w->now;
 }
@@ -393,8 +393,10 @@ int64_t net_bound_from(const struct world *w, unsigned a, unsigned b)
     for (unsigned c = 0; RELAYS && c < w->scenario.nodes; c++) {
         if (c == a || c == b)
             continue;
-        int64_t third = later(later(net_hears_since(w, a, c), net_hears_since(w, c, a)),
-                              later(net_hears_since(w, b, c), net_hears_since(w, c, b)));
+        int64_t third = later(net_hears_since(w, a, c), net_hears_since(w, b, c));
+        if (third + 2 * grace >= first)
+            continue;
+        third = later(third, later(net_hears_since(w, c, a), net_hears_since(w, c, b)));
         first = third + 2 * grace < first ? third + 2 * grace : first;
     }
     for (int i = 0; i < 2; i++)

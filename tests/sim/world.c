@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define NEVER_BEFORE (INT64_MIN / 4)
 
@@ -32,8 +33,7 @@ struct world *world_new(const struct brain *brain)
 
 void world_free(struct world *w)
 {
-    for (unsigned i = 0; i < HOSTS_MAX; i++)
-        free(w->host[i].node);
+    free(w->rooms);
     net_free(&w->net);
     queue_free(&w->queue);
     free(w->host);
@@ -57,17 +57,31 @@ void world_vips(struct world *w, unsigned i, unsigned list)
             vips_add(&c->vips, (struct vip_word){v, list >> (VIPS_HERE + v) & 1});
 }
 
+/* Room for the memory of so many nodes. Every datagram is heard by another of them: in
+ * pages of the usual size most of the time would go into looking up where they are. */
+static void rooms_make(struct world *w, unsigned nodes)
+{
+    enum { PAGE = 2 << 20 };
+    w->room = (w->brain->bytes() + PAGE - 1) / PAGE * PAGE;
+    size_t bytes = nodes * w->room;
+    if (bytes <= w->rooms_bytes)
+        return;
+    free(w->rooms);
+    w->rooms = aligned_alloc(PAGE, bytes);
+    if (w->rooms == NULL) {
+        fputs("sim: out of memory\n", stderr);
+        exit(2);
+    }
+    w->rooms_bytes = bytes;
+    (void)madvise(w->rooms, bytes, MADV_HUGEPAGE); /* if not, it is slower */
+}
+
 static void host_reset(struct world *w, unsigned i)
 {
     struct host *h = &w->host[i];
     const struct scenario *s = &w->scenario;
-    struct node *node = h->node;
     memset(h, 0, sizeof *h);
-    h->node = node;
-    if (node == NULL && (h->node = malloc(w->brain->bytes())) == NULL) {
-        fputs("sim: out of memory\n", stderr);
-        exit(2);
-    }
+    h->node = (struct node *)(void *)(w->rooms + i * w->room);
     h->clock_origin = rng_between(&w->rng, 1000000, INT64_C(1) << 40);
     h->clock_ppm = rng_between(&w->rng, -(int64_t)s->clock_ppm, s->clock_ppm);
     h->stepped_at = h->stopped_at = h->started_at = h->misfit_until = NEVER_BEFORE;
@@ -114,6 +128,7 @@ void world_reset(struct world *w, const struct scenario *s)
     queue_clear(&w->queue);
     net_reset(&w->net, s);
     flows_reset(&w->flows, s);
+    rooms_make(w, s->nodes);
     for (unsigned i = 0; i < s->nodes; i++)
         host_reset(w, i);
     checks_reset(&w->checks, w);

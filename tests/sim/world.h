@@ -93,10 +93,12 @@ struct world {
     struct queue queue;
     struct net net;
     struct kernel_profile kernel_profile;
-    struct rng rng;        /* seeds, clocks, commits, lateness */
-    struct host *host;     /* HOSTS_MAX */
-    struct hosts stopped;  /* those whose daemon is dead or paused, their kernel at work */
-    struct hosts unlooked; /* those whose view changed: check_view() is due */
+    struct rng rng;           /* seeds, clocks, commits, lateness */
+    struct host *host;        /* HOSTS_MAX */
+    char *rooms;              /* memory of the nodes ... */
+    size_t room, rooms_bytes; /* ... of one, and of all */
+    struct hosts stopped;     /* those whose daemon is dead or paused, their kernel at work */
+    struct hosts unlooked;    /* those whose view changed: check_view() is due */
     struct flows flows;
     struct checks checks;
     struct course course;
