@@ -40,6 +40,12 @@ static inline void bitmap_merge(struct bitmap *into, const struct bitmap *from)
         into->word[i] |= from->word[i];
 }
 
+/* Words that hold so many buckets. Of sets that have no others only these need be looked at. */
+static inline size_t bitmap_words(unsigned buckets)
+{
+    return (buckets + 63) / 64;
+}
+
 static inline bool bitmap_equal(const struct bitmap *a, const struct bitmap *b)
 {
     for (size_t i = 0; i < BUCKETS_MAX / 64; i++)

@@ -27,7 +27,10 @@ struct boot {
 
 enum { BOOTS_MAX = 5, BOOT_LAST = BOOTS_MAX - 1 };
 
-/* What is looked at with each of its heartbeats, and of all members in turn, is together. */
+/*
+ * What each datagram of it touches, and what is looked at of all members in turn, is in
+ * the first line of a cache; what each proven heartbeat changes, in the next ones.
+ */
 struct member {
     bool self;
     /* Heard of by a datagram alone: not on the roster before it proves itself. */
@@ -41,52 +44,51 @@ struct member {
     bool outsider;
     bool guessed;    /* known by name from an earlier run: its facts are nobody's word */
     bool suspect;    /* alive to others, silent to us: told already */
+    bool fall_open;  /* its last fall is still to be counted, at fall_due */
     uint8_t version; /* WIRE_VERSION_* of this boot; 0 unknown */
 
     uint32_t incarnation; /* of the facts; starts at 1 */
     uint32_t fallen;      /* highest incarnation with a verdict; 0 none */
-    uint32_t accused;     /* highest that anybody called dead */
+    uint32_t sequence;    /* of its present boot: highest seen */
+    uint64_t salt;        /* of that boot */
+    uint64_t window;      /* bit i: sequence - i was seen */
+    double loss;          /* share of its heartbeats missed, smoothed, 0..1 */
+    instant arrived;      /* this node opened a datagram of it, also a relayed one */
+    instant heard;        /* this node did, and it proved to be fresh */
+
+    uint32_t accused; /* highest that anybody called dead */
     uint32_t order;
     uint16_t flags; /* HEARTBEAT_FACTS */
     uint16_t weight;
+    uint16_t said;          /* flags of its last heartbeat */
     enum standing standing; /* of `fallen`, when incarnation <= fallen */
+    uint32_t acked;         /* highest of our sequences that it proved to have heard ... */
+    uint32_t proved;        /* ... in any of its boots */
     instant since;          /* of that standing */
+    uint64_t view;          /* its word */
+    uint64_t config;        /* digest of its configuration, as told last; 0: never */
+    instant direct;         /* this node heard it both ways without a relay */
 
-    uint64_t view;    /* its word */
-    uint32_t acked;   /* highest of our sequences that it proved to have heard ... */
-    uint32_t proved;  /* ... in any of its boots */
-    uint16_t said;    /* flags of its last heartbeat */
-    instant heard;    /* this node did */
-    instant direct;   /* this node heard it both ways without a relay */
-    instant arrived;  /* this node opened a datagram of it, also a relayed one */
-    instant arriving; /* and without a gap since then */
-
-    uint64_t salt;     /* of its present boot */
-    uint32_t sequence; /* highest seen */
-    uint64_t window;   /* bit i: sequence - i was seen */
-    instant knocked;   /* when one of its other boots was last heard */
-    size_t deafs;      /* whom it does not hear directly, though they live */
-    unsigned tell;     /* heartbeats that shall still carry it first */
+    uint64_t deaf_marks; /* member_mark() of each that it does not hear directly, though it lives */
+    size_t deafs;        /* how many those are */
+    instant arriving;    /* its datagrams have come without a gap since then */
+    instant knocked;     /* when one of its other boots was last heard */
+    double rtt;          /* us, smoothed */
+    unsigned tell;       /* heartbeats that shall still carry it first */
     uint32_t flows;
-    double rtt;  /* us, smoothed */
-    double loss; /* share of its heartbeats missed, smoothed, 0..1 */
-
-    uint32_t id;   /* member_id(name) */
-    uint64_t hash; /* assign_hash(cluster, name) */
-    char name[NAME_BYTES_MAX + 1];
+    uint32_t id; /* member_id(name) */
     struct mac mac;
-    struct address address;
-    struct bitmap claim, linger;
-
-    struct heartbeat_keys keys;
+    bool clock_told;     /* that its clock is far off */
     int64_t clock_ahead; /* ms, of its clock against ours; 0 unknown */
-    bool clock_told;     /* that it is far off */
-    unsigned parts;      /* of both: set of 1 << enum config_part that differ; 0: not told */
-    uint64_t config;     /* digest of it, as told last; 0: never */
+    struct heartbeat_keys keys;
+    struct address address;
     struct vips_word vips;
 
+    struct bitmap claim, linger;
+    uint64_t hash; /* assign_hash(cluster, name) */
+    char name[NAME_BYTES_MAX + 1];
+    unsigned parts; /* of both: set of 1 << enum config_part that differ; 0: not told */
     struct flap flap;
-    bool fall_open; /* its last fall is still to be counted, at fall_due */
     instant fall_due;
 
     /* Under quorum = "majority": it heard both ways what we sent at `backed`, as a
@@ -97,6 +99,7 @@ struct member {
 
     struct boot boot[BOOTS_MAX];
     uint32_t deaf[DEAF_MAX];
+    uint8_t spare[8];
 };
 
 void member_init(struct member *m, const char *cluster, const char *name);
@@ -113,8 +116,17 @@ static inline bool member_lives(const struct member *m)
     return member_alive(m) && !m->outsider;
 }
 
+/* Whom it does not hear, as it tells: at most DEAF_MAX. */
+void member_deaf_take(struct member *m, const uint32_t *id, size_t count);
+
 /* True if it told that it does not hear the member `id`. */
 bool member_deaf_to(const struct member *m, uint32_t id);
+
+/* One of 64 bits: of a set of members, who has no bit in it is not in it. */
+static inline uint64_t member_mark(uint32_t id)
+{
+    return UINT64_C(1) << id % 64;
+}
 
 /* How it stands, for gossip. */
 enum standing member_standing(const struct member *m);

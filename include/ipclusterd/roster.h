@@ -9,6 +9,7 @@
 #include "ipclusterd/member.h"
 
 struct roster {
+    struct member member[MEMBERS_MAX];
     char cluster[NAME_BYTES_MAX + 1];
     size_t count;
     size_t self;                   /* index of ourselves */
@@ -16,7 +17,6 @@ struct roster {
     uint64_t head[MEMBERS_MAX];    /* the first bytes of each name, as a number, likewise */
     instant proof[MEMBERS_MAX];    /* when somebody alive heard it both ways ... */
     instant evidence[MEMBERS_MAX]; /* ... and later by the time that we could not hear it */
-    struct member member[MEMBERS_MAX];
 };
 
 enum { ROSTER_NONE = -1 };
@@ -29,6 +29,7 @@ int roster_find(const struct roster *r, const char *name);
 int roster_find_id(const struct roster *r, uint32_t id);
 
 /* The same, of a member that may well be at index `near` or right behind it. */
+int roster_find_near(const struct roster *r, const char *name, int near);
 int roster_find_id_near(const struct roster *r, uint32_t id, int near);
 
 /* Adds a stranger; its index, or ROSTER_NONE if the roster is full or the name

@@ -23,4 +23,7 @@ bool vips_fit(const struct vips_word *a, const struct vips_word *b);
  * the caller's business. */
 void vips_add(struct vips_word *w, struct vip_word vip);
 
+/* The one becomes the other; what is beyond its count stays as it was. */
+void vips_take(struct vips_word *to, const struct vips_word *from);
+
 #endif

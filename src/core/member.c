@@ -29,9 +29,20 @@ void member_init(struct member *m, const char *cluster, const char *name)
     m->flap.at = INSTANT_PAST;
 }
 
+void member_deaf_take(struct member *m, const uint32_t *id, size_t count)
+{
+    assert(count <= DEAF_MAX);
+    m->deafs = count;
+    m->deaf_marks = 0;
+    for (size_t i = 0; i < count; i++) {
+        m->deaf[i] = id[i];
+        m->deaf_marks |= member_mark(id[i]);
+    }
+}
+
 bool member_deaf_to(const struct member *m, uint32_t id)
 {
-    for (size_t i = 0; i < m->deafs; i++)
+    for (size_t i = 0; i < m->deafs && (m->deaf_marks & member_mark(id)) != 0; i++)
         if (m->deaf[i] == id)
             return true;
     return false;
@@ -72,7 +83,7 @@ void member_reboot(struct member *m, uint64_t salt, uint32_t sequence)
     m->said = HEARTBEAT_JOINING;
     m->loss = 0;
     m->version = 0;
-    m->deafs = 0;
+    member_deaf_take(m, NULL, 0);
     m->lineage = 0;
     m->backed = INSTANT_PAST;
     memset(&m->claim, 0, sizeof m->claim);
@@ -103,7 +114,7 @@ void member_fall(struct member *m, enum standing standing, instant since)
     m->since = since;
     m->suspect = false;
     m->tell = TELL_TIMES;
-    m->deafs = 0;
+    member_deaf_take(m, NULL, 0);
     m->backed = INSTANT_PAST;
     /* Its word is of a life that is over; a misfit goes on, if not as one of us. */
     m->acked = 0;

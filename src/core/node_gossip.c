@@ -104,21 +104,24 @@ static bool entry_known(const struct member *m, const struct heartbeat_entry *e)
            e->weight == m->weight && e->order <= m->order && e->accused <= m->accused;
 }
 
-/* What a living member says of a third. */
-static void entry_take(struct node *n, const struct heartbeat_entry *e, struct actions *out)
+/* The place of the member that an entry is of, a new one if need be. It may well be near
+ * `near`. */
+static int entry_find(struct node *n, const struct heartbeat_entry *e, int near,
+                      struct actions *out)
 {
-    if (e->incarnation == 0)
-        return;
-    int index = roster_find(&n->roster, e->name);
-    if (index == ROSTER_NONE) {
-        if (e->standing == STANDING_FORGOTTEN)
-            return;
-        index = node_member_add(n, e->name);
-        if (index == ROSTER_NONE) {
-            node_note(n, out, NOTE_ROSTER_FULL, e->name, MEMBERS_MAX, 0);
-            return;
-        }
-    }
+    int index = roster_find_near(&n->roster, e->name, near);
+    if (index != ROSTER_NONE || e->standing == STANDING_FORGOTTEN)
+        return index;
+    index = node_member_add(n, e->name);
+    if (index == ROSTER_NONE)
+        node_note(n, out, NOTE_ROSTER_FULL, e->name, MEMBERS_MAX, 0);
+    return index;
+}
+
+/* What a living member says of a third, at `index`. */
+static void entry_take(struct node *n, const struct heartbeat_entry *e, int index,
+                       struct actions *out)
+{
     struct member *m = &n->roster.member[index];
     if (entry_known(m, e))
         return;
@@ -162,13 +165,18 @@ void node_gossip(struct node *n, bool alive, struct actions *out)
     const struct heartbeat *h = n->in;
     if (alive)
         acks_take(n, h);
+    int index = ROSTER_NONE;
     for (size_t i = 0; i < h->entries; i++) {
+        const struct heartbeat_entry *e = &h->entry[i];
         /* What a member that we call dead says of us we have to know: it may
          * call us dead too, and only a refutation brings us together. */
-        bool of_self = strcmp(h->entry[i].name, node_self(n)->name) == 0;
+        bool of_self = strcmp(e->name, node_self(n)->name) == 0;
         if (of_self)
-            entry_self(n, &h->entry[i], out);
-        else if (alive && strcmp(h->entry[i].name, h->name) != 0)
-            entry_take(n, &h->entry[i], out);
+            entry_self(n, e, out);
+        if (of_self || !alive || e->incarnation == 0 || strcmp(e->name, h->name) == 0)
+            continue;
+        index = entry_find(n, e, index + 1, out); /* most are in the order of the roster */
+        if (index != ROSTER_NONE)
+            entry_take(n, e, index, out);
     }
 }

@@ -53,9 +53,8 @@ void node_rose(struct node *n, struct member *m, struct actions *out)
 static void sections_take(struct node *n, struct member *m, struct actions *out)
 {
     const struct heartbeat *h = n->in;
-    memcpy(m->deaf, h->deaf, h->deafs * sizeof h->deaf[0]);
-    m->deafs = h->deafs;
-    n->deaf_told = n->deaf_told || h->deafs > 0;
+    member_deaf_take(m, h->deaf, h->deafs);
+    n->unheard |= m->deaf_marks;
     if (h->clock_ms == 0 || n->clock_ms == 0)
         return;
     int64_t here = n->clock_ms + instant_diff(n->now, n->clock_at) / USEC_PER_MS;
@@ -95,8 +94,6 @@ static void word_take(struct node *n, size_t index, struct actions *out)
     m->said = h->flags;
     m->view = h->view;
     m->flows = h->flows;
-    m->claim = h->claim;
-    m->linger = h->linger;
     m->mac = h->mac;
     m->address = h->address;
     if ((h->flags & HEARTBEAT_LEFT) != 0 && h->incarnation >= m->incarnation) {
@@ -179,6 +176,7 @@ static int sender_find(struct node *n, bool fits, struct actions *out)
         node_note(n, out, NOTE_ROSTER_FULL, n->in->name, MEMBERS_MAX, 0);
     else
         n->roster.member[index].misfit = !fits;
+    n->odd = n->odd || !fits;
     return index;
 }
 
@@ -248,7 +246,7 @@ static void letter_hear(struct node *n, const struct letter *letter, struct acti
     }
     /* Gossip may add members, which moves the others: the sender is found again. */
     node_gossip(n, member_alive(&n->roster.member[index]), out);
-    index = roster_find(&n->roster, h->name);
+    index = roster_find_near(&n->roster, h->name, index);
     if (direct && index != ROSTER_NONE && member_lives(&n->roster.member[index]))
         node_relay(n, (size_t)index, letter, out);
 }

@@ -49,62 +49,12 @@ struct others {
     struct bitmap claim, twice, flows;
 };
 
+/* What every step looks at comes before what is large: it is in a few lines of the cache. */
 struct node {
+    struct roster roster; /* first: lines of a cache begin where members do */
     struct node_config config;
-    struct seal key[2];          /* what we have: of the key file, and of the next one */
-    unsigned keys, using;        /* how many; the one that we seal with */
-    uint64_t opened;             /* hash of the one that opened a datagram last */
-    struct heartbeat_keys rekey; /* the operators' orders, as far as we know */
-    struct roster roster;
     instant now, deadline, born;
-    bool started;
-
-    /* Heartbeats. */
-    uint64_t salt;
-    uint32_t sequence; /* of the last one sent */
-    struct {
-        uint32_t sequence;
-        instant at;
-    } sent[SENT_KEPT];
-    instant tick_at;   /* the next regular one */
-    instant urgent_at; /* the next other one, if urgent_left */
-    unsigned urgent_left, budget;
-    instant said_at;
-    size_t ack_cursor, entry_cursor, hold_cursor;
-    struct {
-        uint64_t salt;
-        instant until;
-    } stale[STALE_KEPT]; /* boots that are not looked at, and until when */
-    size_t stale_next;
-    struct letter letter;       /* room for the one that is being heard ... */
-    const struct heartbeat *in; /* ... and what it says; NULL: none */
-    struct heartbeat out;
-    uint8_t plain[DATAGRAM_MAX], datagram[DATAGRAM_MAX], old_datagram[DATAGRAM_MAX];
-    uint64_t relays; /* sealed so far */
-    bool mingled;    /* some member may have another list of VIPs */
-    bool deaf_told;  /* some member may have told of one that it does not hear */
-    uint8_t relay[DATAGRAM_MAX];
-    instant old_until; /* up to here everything is told in the first version, too */
-    bool mixed;        /* a living member speaks no better */
-    instant clock_at;  /* when the wall clock showed clock_ms */
-    int64_t clock_ms;
-
-    /* Members are looked over at every tick, when one is due, and after what may make
-     * one due sooner; not for each of their heartbeats. */
-    instant watch_at, fall_at; /* no verdict, no fall to be counted is due before */
-    bool watch_stale, look;    /* in this step they are looked over */
-
-    /* The view. */
-    uint64_t view;
-    uint32_t view_sequence; /* the first heartbeat that told it */
-    instant view_at;
-    bool view_dirty, agreed, converged;
-    size_t dissenter;         /* index of who did not agree when we last looked */
-    bool seconded;            /* majority: the first round of agreement is complete; ... */
-    uint32_t second_sequence; /* ... the second is on what we send from here on */
-    size_t alive;             /* with a place in the view */
-    bool serves[MEMBERS_MAX];
-    struct assign assign;
+    bool started, over;
 
     /* This node's own condition. */
     enum node_state state;
@@ -114,12 +64,96 @@ struct node {
     bool company;         /* one that we call dead is about, as of the last tick or later */
     bool dead_heard;      /* one that we call dead was heard in this step */
     bool resuming, alone; /* node_inherit(): claims of the run before, not yet ours */
-    instant listen_until, join_at;
     bool link_up, healthy, sick;
     bool mute;   /* we hear members that hear us no more: the others serve */
     bool barred; /* we must not serve beside those that we hear: node_stranger.c */
     bool apart;  /* node_apart() of somebody */
     bool witness_down;
+    bool mingled; /* some member may have another list of VIPs */
+    bool odd;     /* ... or be a misfit, or apart */
+    bool mixed;   /* a living member speaks no better version than the first */
+    bool leaving;
+    bool parting;               /* gives up what it still claims; then come the farewells */
+    unsigned farewells;         /* last words still to say; 0 not yet */
+    instant leave_by, drain_by; /* drain_by: INSTANT_PAST before the hand-over is done */
+    instant listen_until, join_at;
+    usec patience;      /* by which verdicts wait longer */
+    instant patient_at; /* when it was halved last, or grew */
+    double wake_mean;
+    usec wake_worst[2]; /* of this window and the one before */
+    instant wake_window;
+
+    /* Members are looked over at every tick, when one is due, and after what may make
+     * one due sooner; not for each of their heartbeats. */
+    instant watch_at, fall_at; /* no verdict, no fall to be counted is due before */
+    bool watch_stale, look;    /* in this step they are looked over */
+
+    /* The view. */
+    bool view_dirty, agreed, converged;
+    bool seconded;            /* majority: the first round of agreement is complete; ... */
+    uint32_t second_sequence; /* ... the second is on what we send from here on */
+    uint32_t view_sequence;   /* the first heartbeat that told it */
+    uint64_t view;
+    instant view_at;
+    size_t dissenter; /* index of who did not agree when we last looked */
+    size_t alive;     /* with a place in the view */
+
+    /* Heartbeats. */
+    uint64_t salt;
+    uint32_t sequence; /* of the last one sent */
+    unsigned urgent_left, budget;
+    instant tick_at;   /* the next regular one */
+    instant urgent_at; /* the next other one, if urgent_left */
+    instant said_at;
+    instant old_until;          /* up to here everything is told in the first version, too */
+    const struct heartbeat *in; /* what the one that is being heard says; NULL: none */
+    uint64_t unheard; /* the deaf_marks of all members, or more: who has none is heard by all */
+    uint64_t relays;  /* sealed so far */
+    instant clock_at; /* when the wall clock showed clock_ms */
+    int64_t clock_ms;
+    size_t ack_cursor, entry_cursor, hold_cursor, stale_next;
+
+    /* Keys. */
+    unsigned keys, using;        /* how many; the one that we seal with */
+    uint64_t opened;             /* hash of the one that opened a datagram last */
+    struct heartbeat_keys rekey; /* the operators' orders, as far as we know */
+
+    /* quorum = "majority" */
+    bool quorate;        /* we hear a majority of the voters */
+    bool backed;         /* somebody has backed us since we last looked */
+    bool voters_settled; /* dead_after ago */
+    bool store_dirty;
+    size_t quorum_heard; /* of them, ourselves included */
+    instant quorum_at;   /* a majority has heard what we sent then, or later */
+    instant voters_at;   /* when this version came */
+    instant ballot_at;   /* when the ballot under way began */
+    instant want_until;  /* an operator's wish: until then; INSTANT_PAST none */
+
+    /* The kernel. */
+    bool others_stale; /* one lives or not, or said something else, since then */
+    bool serve_dirty;  /* something that all buckets depend on changed ... */
+    bool serve_some;   /* ... or what those in serve_set depend on */
+    bool plan_dirty;   /* the wanted plan may differ from the applied one */
+    bool in_flight;
+    bool counted, count_waits;
+    unsigned failures;
+    unsigned renewals;    /* not yet answered */
+    instant hold_end;     /* when the next hold on a bucket of ours ends */
+    instant lease_until;  /* of the last renewal that is confirmed, from when it was asked */
+    instant kernel_until; /* the latest that the lease can end in the kernel, but for renewals */
+    instant renew_until;  /* of the last one asked for */
+    instant retry_at, failing_since;
+    instant count_at, count_asked;
+    uint64_t flows_total, generation;
+
+    /* For the status. */
+    uint64_t takeovers;
+    usec unowned, contested;
+    unsigned unowned_now, contested_now;
+    uint64_t lost_notes;
+    instant reject_note_at, conflict_note_at, mismatch_note_at;
+    uint64_t rejected[REJECT_MAX];
+
     struct {
         uint64_t salt;
         uint32_t sequence;
@@ -127,67 +161,39 @@ struct node {
         instant proven; /* it was heard fresh */
         bool joining;
     } rival;            /* another node of our name */
-    usec patience;      /* by which verdicts wait longer */
-    instant patient_at; /* when it was halved last, or grew */
-    double wake_mean;
-    usec wake_worst[2]; /* of this window and the one before */
-    instant wake_window;
-
-    /* quorum = "majority" */
-    struct voters voters;
-    bool quorate;        /* we hear a majority of the voters */
-    size_t quorum_heard; /* of them, ourselves included */
-    bool backed;         /* somebody has backed us since we last looked */
-    instant quorum_at;   /* a majority has heard what we sent then, or later */
-    instant voters_at;   /* when this version came */
-    bool voters_settled; /* dead_after ago */
-    instant ballot_at;   /* when the ballot under way began */
-    instant want_until;  /* an operator's wish: until then; INSTANT_PAST none */
-    bool store_dirty;
-    uint8_t stored[VOTERS_SAVED_MAX + MEMBERS_MAX * (NAME_BYTES_MAX + 1) + 16];
-    bool leaving;
-    instant leave_by, drain_by; /* drain_by: INSTANT_PAST before the hand-over is done */
-    bool parting;               /* gives up what it still claims; then come the farewells */
-    unsigned farewells;         /* last words still to say; 0 not yet */
-    bool over;
-
-    /* Buckets and the kernel. */
-    uint8_t class_of[BUCKETS_MAX]; /* wanted */
-    struct bitmap flows;           /* this node may have flows of it */
-    instant hold_until[BUCKETS_MAX];
-    struct bitmap claim, linger; /* what we tell */
-    struct bitmap counting;      /* lingering when the count was asked for */
-    struct bitmap orphaned;      /* its flows died with a member */
-    struct others others;        /* as of when that was last looked at */
-    bool others_stale;           /* one lives or not, or said something else, since then */
-    bool serve_dirty;            /* something that all buckets depend on changed ... */
-    bool serve_some;             /* ... or what these depend on */
-    struct bitmap serve_set;
-    bool plan_dirty; /* the wanted plan may differ from the applied one */
-    struct plan wanted, applied, flight;
-    bool in_flight;
-    uint64_t generation;
-    instant retry_at, failing_since;
-    unsigned failures;
-    instant lease_until;  /* of the last renewal that is confirmed, from when it was asked */
-    instant kernel_until; /* the latest that the lease can end in the kernel ... */
-    unsigned renewals;    /* ... but for renewals that are still on their way */
+    struct seal key[2]; /* what we have: of the key file, and of the next one */
+    struct {
+        uint32_t sequence;
+        instant at;
+    } sent[SENT_KEPT];
     usec renewal_span[RENEWALS_MAX];
     instant renewal_until[RENEWALS_MAX];
-    instant renew_until; /* of the last one asked for */
-    instant hold_end;    /* when the next hold on a bucket of ours ends */
-    instant count_at, count_asked;
-    bool counted, count_waits;
-    uint64_t flows_total;
+    bool serves[MEMBERS_MAX];
+    struct {
+        uint64_t salt;
+        instant until;
+    } stale[STALE_KEPT]; /* boots that are not looked at, and until when */
+    struct voters voters;
+
+    /* Buckets. */
+    struct bitmap serve_set;
+    struct bitmap flows;           /* this node may have flows of it */
+    struct bitmap claim, linger;   /* what we tell */
+    struct bitmap counting;        /* lingering when the count was asked for */
+    struct bitmap orphaned;        /* its flows died with a member */
+    struct others others;          /* as of when that was last looked at */
+    uint8_t class_of[BUCKETS_MAX]; /* wanted */
+    instant hold_until[BUCKETS_MAX];
+    struct plan wanted, applied, flight;
     struct skew skew;
 
-    /* For the status. */
-    uint64_t takeovers, rejected[REJECT_MAX];
-    usec unowned, contested;
-    unsigned unowned_now, contested_now;
-    uint64_t lost_notes;
-    instant reject_note_at, conflict_note_at, mismatch_note_at;
-    struct assign scratch;
+    /* Room. */
+    struct letter letter; /* for the one that is being heard */
+    struct heartbeat out;
+    uint8_t plain[DATAGRAM_MAX], datagram[DATAGRAM_MAX], old_datagram[DATAGRAM_MAX];
+    uint8_t relay[DATAGRAM_MAX];
+    uint8_t stored[VOTERS_SAVED_MAX + MEMBERS_MAX * (NAME_BYTES_MAX + 1) + 16];
+    struct assign assign, scratch;
     struct roster_chain chain;
     struct assign_lists lists; /* last: node_init() leaves its memory alone */
 };
@@ -357,7 +363,8 @@ void node_serve(struct node *n, struct actions *out);
 void node_renew(struct node *n, struct actions *out);
 void node_applied(struct node *n, uint64_t generation, int error, struct actions *out);
 void node_counted(struct node *n, const uint32_t *of);
-/* A member's word differs from n->in: the buckets that it matters to. */
+/* Takes what n->in, of a member, says of buckets: which of ours it matters to. The rest of
+ * its word is still the last one. */
 void node_serve_word(struct node *n, size_t index);
 /* True if the kernel holds, or is about to hold, a claim or a release. */
 bool node_serving(const struct node *n);

@@ -38,8 +38,11 @@ static bool our_turn(const struct node *n, const struct member *from, const stru
 void node_relay(struct node *n, size_t index, const struct letter *letter, struct actions *out)
 {
     const struct member *from = &n->roster.member[index], *self = node_self(n);
-    bool wanted = false, told = false;
-    if (!n->deaf_told || n->in->version < WIRE_VERSION_LAST)
+    bool wanted = false;
+    uint64_t unheard = 0;
+    if ((n->unheard & member_mark(from->id)) == 0)
+        return;
+    if (n->in->version < WIRE_VERSION_LAST)
         return; /* it would pass for one that knows better */
     /* Who cannot keep up must not make more of it, for all may be as late as we; but one
      * stall does not keep two apart whom only we connect. */
@@ -47,13 +50,14 @@ void node_relay(struct node *n, size_t index, const struct letter *letter, struc
         return;
     for (size_t i = 0; i < n->roster.count && !wanted; i++) {
         const struct member *to = &n->roster.member[i];
-        told = told || to->deafs > 0;
+        unheard |= to->deaf_marks;
         if (to->deafs == 0 || i == index || to->self || !member_lives(to) ||
             !member_deaf_to(to, from->id))
             continue;
         wanted = our_turn(n, from, to);
     }
-    n->deaf_told = told;
+    if (!wanted)
+        n->unheard = unheard;
     if (!wanted || out->count == ACTIONS_MAX)
         return;
     struct seal_stamp stamp = {.version = WIRE_VERSION_LAST,

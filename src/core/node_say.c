@@ -125,9 +125,11 @@ static void entries_add(struct node *n, struct heartbeat *h, size_t room)
         for (size_t i = 0; i < count; i++) {
             size_t at = (cursor + i) % count;
             struct member *m = &n->roster.member[at];
-            size_t bytes = heartbeat_entry_bytes(m->name);
+            if (room < heartbeat_entry_bytes(""))
+                return;
             if (m->self || m->stranger || m->guessed || taken[at] || (news && m->tell == 0))
                 continue;
+            size_t bytes = heartbeat_entry_bytes(m->name);
             if (bytes > room)
                 continue;
             taken[at] = true;

@@ -29,7 +29,7 @@ static const struct others *others_gather(struct node *n)
             memset(&o->flows, 0xff, sizeof o->flows);
         if (m->self || m->stranger || !member_alive(m))
             continue;
-        for (size_t w = 0; w < n->config.buckets / 64u + 1 && w < BUCKETS_MAX / 64; w++) {
+        for (size_t w = 0; w < bitmap_words(n->config.buckets); w++) {
             o->twice.word[w] |= o->claim.word[w] & m->claim.word[w];
             o->claim.word[w] |= m->claim.word[w];
             /* Who has just started may have flows of anything. */
@@ -165,30 +165,49 @@ static void account(struct node *n, const struct others *o)
     n->converged = settled && contested == 0;
 }
 
+/* The sets that a member told last become those that it tells now. True if they differ. */
+static bool sets_take(struct node *n, struct member *m, const struct heartbeat *h)
+{
+    struct others *o = &n->others;
+    bool same = true;
+    for (size_t w = 0; w < bitmap_words(n->config.buckets); w++) {
+        uint64_t claim = h->claim.word[w], linger = h->linger.word[w];
+        uint64_t claimed = m->claim.word[w], lingered = m->linger.word[w];
+        if (claim == claimed && linger == lingered)
+            continue;
+        same = false;
+        n->serve_set.word[w] |= (claim ^ claimed) | (linger ^ lingered);
+        m->claim.word[w] = claim;
+        m->linger.word[w] = linger;
+        if ((claimed & ~claim) != 0 || (lingered & ~(claim | linger)) != 0 || !member_alive(m)) {
+            n->others_stale = true; /* what it has no more another may have */
+            continue;
+        }
+        o->twice.word[w] |= o->claim.word[w] & claim & ~claimed;
+        o->claim.word[w] |= claim;
+        o->flows.word[w] |= claim | linger;
+    }
+    return !same;
+}
+
 void node_serve_word(struct node *n, size_t index)
 {
-    const struct member *m = &n->roster.member[index];
+    struct member *m = &n->roster.member[index];
     const struct heartbeat *h = n->in;
-    bool same = bitmap_equal(&m->claim, &h->claim) && bitmap_equal(&m->linger, &h->linger);
-    if (!same || ((m->said ^ h->flags) & HEARTBEAT_JOINING) != 0)
-        n->others_stale = true;
-    if (m->said != h->flags) {
-        n->serve_dirty = true;
+    bool changed = sets_take(n, m, h);
+    if (((m->said ^ h->flags) & HEARTBEAT_JOINING) != 0) {
+        n->others_stale = n->serve_dirty = true;
         return;
     }
     bool other = m->view != h->view || memcmp(&m->mac, &h->mac, sizeof m->mac) != 0;
-    if (same && !other)
+    n->serve_some = n->serve_some || changed || other;
+    if (!other)
         return;
-    for (size_t w = 0; w < n->config.buckets / 64u + 1 && w < BUCKETS_MAX / 64; w++) {
-        uint64_t claims = m->claim.word[w] | h->claim.word[w];
-        uint64_t changes =
-            (m->claim.word[w] ^ h->claim.word[w]) | (m->linger.word[w] ^ h->linger.word[w]);
-        n->serve_set.word[w] |= other ? claims | changes : changes;
-    }
-    for (unsigned b = 0; b < n->config.buckets && other; b++)
+    for (size_t w = 0; w < bitmap_words(n->config.buckets); w++)
+        n->serve_set.word[w] |= m->claim.word[w]; /* beside those that it claims no more */
+    for (unsigned b = 0; b < n->config.buckets; b++)
         if (n->assign.owner[b] == (int)index)
             bitmap_set(&n->serve_set, b);
-    n->serve_some = true;
 }
 
 /* What the others do does not matter to one that neither serves nor may soon: it is not

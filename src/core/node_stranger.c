@@ -104,7 +104,7 @@ bool node_fits_all(const struct node *n, const struct node_config *c)
 void node_config_hear(struct node *n, struct member *m, struct actions *out)
 {
     m->config = n->in->config;
-    m->vips = n->in->vips;
+    vips_take(&m->vips, &n->in->vips);
     m->differs = m->config != n->config.config_digest;
     m->parts = m->differs ? 1u << PART_VIPS : 0;
     n->mingled = n->mingled || m->differs;
@@ -139,11 +139,11 @@ void node_misfit_hear(struct node *n, size_t index, struct actions *out)
 {
     struct member *m = &n->roster.member[index];
     bool first = !m->misfit || instant_before(m->heard, instant_add(INSTANT_PAST, 1));
-    m->misfit = m->apart = true;
+    m->misfit = m->apart = n->odd = true;
     m->differs = false;
     n->watch_stale = true;
     m->config = n->in->config;
-    m->vips = n->in->vips;
+    vips_take(&m->vips, &n->in->vips);
     m->parts = parts_differing(n);
     m->said = n->in->flags;
     m->heard = n->now;
@@ -232,25 +232,27 @@ static bool cut_off(const struct node *n)
     return true;
 }
 
-static bool mingled(const struct node *n)
+/* Whether there is any member yet of those that most clusters never have. */
+static void odd_look(struct node *n)
 {
+    n->mingled = n->odd = false;
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
-        if (!m->self && !m->misfit && m->config != 0 && m->config != n->config.config_digest)
-            return true;
+        n->odd = n->odd || m->misfit || m->apart;
+        n->mingled = n->mingled || (!m->self && !m->misfit && m->config != 0 &&
+                                    m->config != n->config.config_digest);
     }
-    return false;
 }
 
 void node_bars_watch(struct node *n)
 {
-    if (n->look)
-        n->mingled = mingled(n);
     bool apart = false;
+    if (n->look)
+        odd_look(n);
     if (!n->look && !n->view_dirty)
         return;
-    n->barred = outnumbered(n) || rivalled(n) || cut_off(n);
-    for (size_t i = 0; i < n->roster.count; i++)
+    n->barred = (n->odd && outnumbered(n)) || rivalled(n) || cut_off(n);
+    for (size_t i = 0; i < n->roster.count && n->odd; i++)
         apart = apart || node_apart(n, &n->roster.member[i]);
     n->serve_dirty = n->serve_dirty || apart != n->apart;
     n->others_stale = n->others_stale || apart || n->apart;

@@ -67,6 +67,16 @@ int roster_find(const struct roster *r, const char *name)
     return same ? (int)at : ROSTER_NONE;
 }
 
+int roster_find_near(const struct roster *r, const char *name, int near)
+{
+    assert(near >= 0);
+    uint64_t head = name_head(name);
+    for (size_t i = (size_t)near; i < (size_t)near + 2 && i < r->count; i++)
+        if (name_order(r, i, name, head) == 0)
+            return (int)i;
+    return roster_find(r, name);
+}
+
 int roster_find_id(const struct roster *r, uint32_t id)
 {
     for (size_t i = 0; i < r->count; i++)
@@ -77,6 +87,7 @@ int roster_find_id(const struct roster *r, uint32_t id)
 
 int roster_find_id_near(const struct roster *r, uint32_t id, int near)
 {
+    assert(near >= 0);
     for (size_t i = (size_t)near; i < (size_t)near + 2 && i < r->count; i++)
         if (r->id[i] == id)
             return (int)i;

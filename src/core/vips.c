@@ -37,3 +37,10 @@ void vips_add(struct vips_word *w, struct vip_word vip)
     w->vip[at] = vip;
     w->count++;
 }
+
+void vips_take(struct vips_word *to, const struct vips_word *from)
+{
+    to->common = from->common;
+    to->count = from->count;
+    memcpy(to->vip, from->vip, from->count * sizeof from->vip[0]);
+}

@@ -187,7 +187,8 @@ static void condition_normal(const struct host *h, struct node *n)
     memset(&n->others, 0, sizeof n->others);
     n->others_stale = true;
     n->dissenter = 0;
-    n->deaf_told = true; /* to have to look makes no difference */
+    n->unheard = UINT64_MAX; /* to have to look makes no difference */
+    n->odd = true;
     /* In the next step, or by then. */
     bool later = n->urgent_at.us > (h->step + 1) * STEP_US;
     n->urgent_at.us = n->urgent_left > 0 ? (STEP_FIRST + later) * STEP_US + later : 0;
@@ -262,9 +263,9 @@ static void assign_normal(struct assign *a)
  * are left. */
 static void node_down(struct node *n)
 {
-    size_t from = sizeof n->config;
-    static_assert(offsetof(struct node, config) == 0, "the rest is behind it");
-    memset((uint8_t *)n + from, 0, sizeof *n - from);
+    const struct node_config kept = n->config;
+    memset(n, 0, sizeof *n);
+    n->config = kept;
 }
 
 /* What is not down. */

@@ -11,28 +11,28 @@
 #define AT(field) offsetof(struct host, node.field)
 #define BEHIND(field) (AT(field) + sizeof((struct host *)0)->node.field)
 
-/* Left out, in this order: `sent`, which follows from the step (host.c); the last
- * heartbeats and datagrams; what was stored; room to reckon in. */
+/* Left out: `sent`, which follows from the step (host.c); and behind the plans the last
+ * heartbeats and datagrams, what was stored, and room to reckon in. */
 static const struct part parts[] = {
-    {0, AT(config)},
-    {AT(config), AT(roster)},
-    {AT(roster), AT(roster.member)},
+    {0, AT(roster)},
     {AT(roster.member[0]), BEHIND(roster.member[0])},
     {AT(roster.member[1]), BEHIND(roster.member[1])},
     {AT(roster.member[2]), BEHIND(roster.member[2])},
-    {BEHIND(roster), AT(sent)},
-    {BEHIND(sent), AT(letter)},
-    {BEHIND(old_datagram), AT(relay)},
-    {BEHIND(relay), AT(assign)},
-    {AT(assign), BEHIND(assign)},
-    {BEHIND(assign), AT(voters)},
+    {BEHIND(roster.member), BEHIND(roster)},
+    {BEHIND(roster), AT(now)}, /* the configuration */
+    {AT(now), AT(watch_at)},
+    {AT(watch_at), AT(salt)},
+    {AT(salt), AT(keys)},
+    {AT(keys), AT(others_stale)},
+    {AT(others_stale), AT(rival)},
+    {AT(rival), AT(sent)},
+    {BEHIND(sent), AT(voters)},
     {AT(voters), BEHIND(voters)},
-    {BEHIND(voters), AT(stored)},
-    {BEHIND(stored), AT(class_of)},
+    {BEHIND(voters), AT(class_of)},
     {AT(class_of), AT(wanted)},
     {AT(wanted), AT(flight)},
-    {AT(flight), AT(in_flight)},
-    {AT(in_flight), AT(scratch)},
+    {AT(flight), AT(letter)},
+    {AT(assign), BEHIND(assign)},
 };
 static_assert(sizeof parts / sizeof parts[0] == PARTS, "as many as the store has room for");
 static_assert((int)MEMBERS_MAX == (int)HOSTS, "nobody else is ever heard of");

@@ -174,6 +174,28 @@ static void a_verdict_is_on_an_incarnation(void **state)
     assert_int_equal(member_standing(&m), STANDING_LEFT);
 }
 
+static void whom_it_does_not_hear(void **state)
+{
+    (void)state;
+    static const uint32_t ids[] = {3, 64, 67, 1000};
+    static const uint32_t others[] = {0, 1, 4, 131, 1064}; /* three share a mark with one */
+    member_deaf_take(&m, ids, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(member_deaf_to(&m, ids[i]) && (m.deaf_marks & member_mark(ids[i])) != 0);
+    for (size_t i = 0; i < 5; i++)
+        assert_false(member_deaf_to(&m, others[i]));
+    member_deaf_take(&m, ids, 1);
+    assert_true(member_deaf_to(&m, 3));
+    assert_false(member_deaf_to(&m, 67));
+    live();
+    member_fall(&m, STANDING_DEAD, (instant){1});
+    assert_false(member_deaf_to(&m, 3));
+    assert_true(m.deaf_marks == 0);
+    member_deaf_take(&m, ids, 4);
+    member_reboot(&m, 7, 10);
+    assert_true(m.deafs == 0 && m.deaf_marks == 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup(f, set_up)
 
 int main(void)
@@ -189,6 +211,7 @@ int main(void)
         CASE(facts_go_by_incarnation),
         CASE(only_facts_are_facts),
         CASE(a_verdict_is_on_an_incarnation),
+        CASE(whom_it_does_not_hear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,6 +67,10 @@ static void assert_right(const struct roster *of)
         selves += of->member[i].self;
         assert_int_equal(roster_find(of, of->member[i].name), (int)i);
         assert_int_equal(roster_find_id(of, of->member[i].id), (int)i);
+        for (int near = 0; near <= (int)of->count; near++) {
+            assert_int_equal(roster_find_near(of, of->member[i].name, near), (int)i);
+            assert_int_equal(roster_find_id_near(of, of->member[i].id, near), (int)i);
+        }
     }
     assert_int_equal(selves, 1);
     assert_true(of->member[of->self].self);

@@ -87,12 +87,25 @@ static void as_many_as_can_be(void **state)
     assert_false(vips_fit(&a, &b));
 }
 
+static void one_takes_what_another_has(void **state)
+{
+    (void)state;
+    static const char *const lists[] = {"", "1a", "1b2c", "2d"};
+    for (size_t i = 0; i < 4 * 4; i++) {
+        struct vips_word w = list(1, lists[i / 4]), from = list(2, lists[i % 4]);
+        vips_take(&w, &from);
+        assert_int_equal(w.common, 2);
+        assert_int_equal(w.count, from.count);
+        assert_memory_equal(w.vip, from.vip, from.count * sizeof from.vip[0]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_fits),         cmocka_unit_test(who_tells_nothing_fits_nobody),
         cmocka_unit_test(they_are_in_order), cmocka_unit_test(of_one_hash),
-        cmocka_unit_test(as_many_as_can_be),
+        cmocka_unit_test(as_many_as_can_be), cmocka_unit_test(one_takes_what_another_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
