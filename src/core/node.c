@@ -191,7 +191,7 @@ static void join_watch(struct node *n, struct actions *out)
         if (class_claims(applied) || applied == CLASS_RELEASE)
             return; /* what a new lease would wake has to leave the kernel first */
     }
-    bool heard_all = n->met && n->agreed;
+    bool heard_all = n->met && n->agreed && !node_misfit_serves(n);
     if (instant_before(n->now, n->listen_until) ||
         (!heard_all && instant_before(n->now, n->join_at)) || n->company)
         return;

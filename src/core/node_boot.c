@@ -68,7 +68,7 @@ bool node_boot_take(struct node *n, struct member *m, bool fresh, bool direct, s
         if (b != NULL)
             b->sequence = 0;
         member_reboot(m, h->salt, h->sequence);
-        n->others_stale = true;
+        n->others_stale = n->serve_dirty = true; /* it may have flows of anything */
         m->arrived = n->now;
         return true;
     }

@@ -304,6 +304,8 @@ void node_config_hear(struct node *n, struct member *m, struct actions *out);
 bool node_apart(const struct node *n, const struct member *m);
 /* A sender that does not fit has proved to be fresh. */
 void node_misfit_hear(struct node *n, size_t index, struct actions *out);
+/* One that does not fit us serves, and has not heard yet that we are more. */
+bool node_misfit_serves(const struct node *n);
 /* Whether others keep us from serving. */
 void node_bars_watch(struct node *n);
 

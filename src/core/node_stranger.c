@@ -163,6 +163,16 @@ static bool misfit_is_about(const struct node *n, const struct member *m)
     return m->misfit && instant_diff(n->now, m->heard) < n->config.dead_after;
 }
 
+bool node_misfit_serves(const struct node *n)
+{
+    for (size_t i = 0; i < n->roster.count && n->odd; i++) {
+        const struct member *m = &n->roster.member[i];
+        if (misfit_is_about(n, m) && (m->said & HEARTBEAT_JOINING) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool node_apart(const struct node *n, const struct member *m)
 {
     usec wait = n->config.dead_after + n->config.orphan_after;

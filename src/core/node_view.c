@@ -88,10 +88,12 @@ void node_patience(struct node *n)
         return;
     n->patience =
         n->patience + late > n->config.dead_after ? n->config.dead_after : n->patience + late;
-    /* What waits in the socket is of before: words count again when they answer
-     * what we say from now on. */
-    n->view_sequence = n->sequence + 1;
-    n->seconded = false;
+    /* What waits in the socket is of before. Where the others may have gone on without us
+     * since, words count again when they answer what we say from now on. */
+    if (late >= n->config.dead_after / 2) {
+        n->view_sequence = n->sequence + 1;
+        n->seconded = false;
+    }
     node_urgent(n);
     /* Nothing was heard meanwhile, and what was said waits in the socket. */
     instant listen = instant_add(n->now, 2 * n->config.interval);

@@ -279,6 +279,33 @@ static void a_recording_of_an_old_boot(void **state)
     assert_int_equal(state_of("n1"), MEMBER_DEAD);
 }
 
+static unsigned buckets_of(enum bucket_class class)
+{
+    unsigned count = 0;
+    for (unsigned b = 0; b < 64; b++)
+        count += rig->node[0].plan.class_of[b] == class;
+    return count;
+}
+
+/* Also if all else that it says is what one expects of a newcomer. */
+static void who_starts_again_may_have_flows_of_anything(void **state)
+{
+    (void)state;
+    meet();
+    ghost_live(g, rig, 0, 2 * USEC_PER_S);
+    unsigned own = buckets_of(CLASS_OWN);
+    assert_true(own > 0 && buckets_of(CLASS_ADOPT) == 0);
+    rig_run(rig, 250 * USEC_PER_MS); /* nobody calls it dead yet */
+    g->say.salt += 4711;
+    g->say.sequence = 0;
+    g->say.flags = HEARTBEAT_JOINING;
+    ghost_listen(g, rig);
+    ghost_say(g, rig, 0);
+    rig_run(rig, USEC_PER_MS);
+    assert_int_equal(rig_noted(rig, 0, NOTE_MEMBER_DEAD, (instant){0}), 0);
+    assert_int_equal(buckets_of(CLASS_ADOPT), own);
+}
+
 /* Something that the boot before said, which nobody has heard yet, comes when its
  * successor has gone: it is fresh, but of a life that is over. */
 static void a_late_word_of_the_boot_before(void **state)
@@ -416,6 +443,7 @@ int main(void)
         CASE(a_replay_keeps_nobody_alive),
         CASE(overtaken_on_the_way),
         CASE(a_recording_of_an_old_boot),
+        CASE(who_starts_again_may_have_flows_of_anything),
         CASE(a_late_word_of_the_boot_before),
         CASE(scores_of_old_boots),
         CASE(heard_one_way_after_recordings),

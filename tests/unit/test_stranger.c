@@ -222,6 +222,35 @@ static void of_equals_the_first_name_stays(void **state)
 }
 
 /* They start at once, so nobody serves: then the same order decides. */
+static void nothing_beside_the_first(struct rig *r)
+{
+    for (unsigned b = 0; b < 64; b++)
+        assert_false(rig_claims(r, 0, b) && rig_claims(r, 1, b));
+}
+
+/* n1 has stayed out for the sake of n0. Now it meets n2, and with it is more: before n0
+ * knows that, too, it still serves. */
+static void who_becomes_more_waits_for_the_fewer(void **state)
+{
+    (void)state;
+    rig_part(rig, 2, 0, true);
+    rig_part(rig, 2, 1, true);
+    start(2, OURS);
+    start(0, THEIRS);
+    start(1, OURS);
+    rig->watch = nothing_beside_the_first;
+    rig_run(rig, 3 * USEC_PER_S);
+    assert_int_equal(rig_status(rig, 1)->state, NODE_ISOLATED);
+    assert_true(claims_of(0) == 64 && claims_of(2) == 64);
+    rig_part(rig, 2, 1, false);
+    rig_run(rig, 600 * USEC_PER_MS);
+    rig_part(rig, 2, 0, false);
+    rig_run(rig, USEC_PER_S);
+    assert_int_equal(rig_status(rig, 0)->state, NODE_ISOLATED);
+    assert_true(claims_of(0) == 0 && claims_of(1) > 20 && claims_of(2) > 20);
+    assert_true(rig_covered(rig));
+}
+
 static void both_start(void **state)
 {
     (void)state;
@@ -370,6 +399,7 @@ int main(void)
         CASE(the_fewer_yield),
         CASE(the_fewer_yield_also_if_they_come_first_by_name),
         CASE(of_equals_the_first_name_stays),
+        CASE(who_becomes_more_waits_for_the_fewer),
         CASE(both_start),
         CASE(made_alike_it_joins),
         CASE(a_member_that_is_reloaded_first),
