@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -356,6 +357,10 @@ static void killed_at_any_time_no_number_is_used_twice(void **state)
         assert_true(pid >= 0);
         if (pid == 0)
             send_on(ends[1]);
+        /* Of four one at any time, the others when they are at it. */
+        struct pollfd first = {.fd = ends[0], .events = POLLIN};
+        if (i % 4 != 0)
+            assert_int_equal(poll(&first, 1, 10000), 1);
         const struct timespec a_while = {.tv_nsec = 100000 + i * 3000};
         nanosleep(&a_while, NULL);
         kill(pid, SIGKILL);
