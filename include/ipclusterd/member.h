@@ -99,7 +99,7 @@ struct member {
 
     struct boot boot[BOOTS_MAX];
     uint32_t deaf[DEAF_MAX];
-    uint8_t spare[8];
+    uint8_t spare[8]; /* up to a whole line */
 };
 
 void member_init(struct member *m, const char *cluster, const char *name);
