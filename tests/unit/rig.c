@@ -380,6 +380,12 @@ bool rig_covered(const struct rig *r)
     return true;
 }
 
+void rig_nobody_twice(struct rig *r)
+{
+    for (unsigned b = 0; b < 64; b++)
+        assert(rig_claimants(r, b) <= 1);
+}
+
 void ghost_init(struct ghost *g, const struct node_config *c, uint64_t salt)
 {
     memset(g, 0, sizeof *g);

@@ -86,6 +86,8 @@ bool rig_claims(const struct rig *r, int i, unsigned bucket);
 unsigned rig_claimants(const struct rig *r, unsigned bucket);
 /* Every bucket is claimed in exactly one kernel. */
 bool rig_covered(const struct rig *r);
+/* A watch: no bucket is claimed in two kernels, be they of the dead or of who is cut off. */
+void rig_nobody_twice(struct rig *r);
 
 /* A member that the test itself plays. */
 struct ghost {

@@ -1,6 +1,6 @@
 /*
  * Cases that have a rig each: it is there when a case begins, and gone after it.
- * For test files, behind cmocka.h.
+ * For test files, behind cmocka.h, and behind RIG_WATCH where all cases have one.
  */
 #ifndef IPCLUSTERD_TESTS_RIG_CASE_H
 #define IPCLUSTERD_TESTS_RIG_CASE_H
@@ -9,6 +9,10 @@
 
 #include "rig.h"
 
+#ifndef RIG_WATCH
+#define RIG_WATCH NULL
+#endif
+
 static struct rig *rig;
 
 static int set_up(void **state)
@@ -16,6 +20,7 @@ static int set_up(void **state)
     (void)state;
     rig = malloc(sizeof *rig);
     rig_init(rig);
+    rig->watch = RIG_WATCH;
     return 0;
 }
 

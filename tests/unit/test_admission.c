@@ -11,34 +11,10 @@
 
 #include <cmocka.h>
 
-#include "rig.h"
+#define RIG_WATCH rig_nobody_twice
+#include "rig_case.h"
 
 #define MS USEC_PER_MS
-
-static struct rig *rig;
-
-static void nobody_twice(struct rig *r)
-{
-    for (unsigned b = 0; b < 64; b++)
-        assert_true(rig_claimants(r, b) <= 1);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig = malloc(sizeof *rig);
-    rig_init(rig);
-    rig->watch = nobody_twice;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    free(rig);
-    return 0;
-}
 
 /* ---------------------------------------------------------------- helpers */
 
@@ -98,7 +74,7 @@ static instant changed;
 
 static void no_new_claims(struct rig *r)
 {
-    nobody_twice(r);
+    rig_nobody_twice(r);
     for (int i = 0; i < RIG_NODES; i++) {
         if (r->node[i].running && rig_status(r, i)->quorum.version > version) {
             version = rig_status(r, i)->quorum.version;
@@ -361,8 +337,6 @@ static void all_are_replaced(void **state)
     rig_run(rig, 4 * USEC_PER_S);
     settled(3);
 }
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {

@@ -13,34 +13,10 @@
 #include <cmocka.h>
 
 #include "ipclusterd/seal.h"
-#include "rig.h"
+#define RIG_WATCH rig_nobody_twice
+#include "rig_case.h"
 
 #define MS USEC_PER_MS
-
-static struct rig *rig;
-
-static void nobody_twice(struct rig *r)
-{
-    for (unsigned b = 0; b < 64; b++)
-        assert_true(rig_claimants(r, b) <= 1);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig = malloc(sizeof *rig);
-    rig_init(rig);
-    rig->watch = nobody_twice;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    free(rig);
-    return 0;
-}
 
 /* ---------------------------------------------------------------- helpers */
 
@@ -306,7 +282,7 @@ static void found_apart(int left, int all)
     memset(rig->deaf, 0, sizeof rig->deaf);
     rig->watch = dissolved_it_claims_nothing;
     rig_run(rig, 300 * MS);
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     rig_run(rig, 8 * USEC_PER_S);
     settled(0, all);
 }
@@ -451,8 +427,6 @@ static void it_is_stored_before_it_is_told(void **state)
     free(out);
     free(n);
 }
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {

@@ -12,36 +12,11 @@
 
 #include <cmocka.h>
 
-#include "rig.h"
+#define RIG_WATCH rig_nobody_twice
+#include "rig_case.h"
 
 #define MS USEC_PER_MS
 #define LEASE (300 * MS)
-
-static struct rig *rig;
-
-/* The kernels of the dead and of those who are cut off count, too. */
-static void nobody_twice(struct rig *r)
-{
-    for (unsigned b = 0; b < 64; b++)
-        assert_true(rig_claimants(r, b) <= 1);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    rig = malloc(sizeof *rig);
-    rig_init(rig);
-    rig->watch = nobody_twice;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    free(rig);
-    return 0;
-}
 
 /* ---------------------------------------------------------------- helpers */
 
@@ -388,8 +363,6 @@ static void drained_and_left(void **state)
     assert_int_equal(rig->node[2].exits, 1);
     assert_int_equal(claims_of(0), 0);
 }
-
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {

@@ -49,12 +49,6 @@ static unsigned relays(void)
 }
 
 /* S1, also between two that hear each other by a third alone. */
-static void nobody_twice(struct rig *r)
-{
-    for (unsigned b = 0; b < 64; b++)
-        assert_true(rig_claimants(r, b) <= 1);
-}
-
 /* Members and nodes sort alike, so one index serves for both. */
 static void deaf_are(int by, const char *const want[3])
 {
@@ -102,7 +96,7 @@ static void bridged(bool both)
     static const char *const deaf_both[3] = {"..x", "...", "x.."};
     static const char *const deaf_one[3] = {"..x", "...", "..."};
     nodes(3);
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     instant since = rig->now;
     rig->deaf[0][2] = true;
     rig->deaf[2][0] = both;
@@ -158,7 +152,7 @@ static void a_drain_goes_round_by_the_third(void **state)
     nodes(3);
     rig_part(rig, 0, 2, true);
     rig_run(rig, 2 * USEC_PER_S);
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     instant since = rig->now;
     rig_control(rig, 2, CONTROL_DRAIN, "n0"); /* ordered by who does not hear it */
     rig_run(rig, 2 * USEC_PER_S);
@@ -179,7 +173,7 @@ static void who_dies_beyond_the_third_is_dead(void **state)
     nodes(3);
     rig_part(rig, 0, 2, true);
     rig_run(rig, 2 * USEC_PER_S);
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     instant death = rig->now;
     rig_crash(rig, 0);
     rig_run(rig, 290 * USEC_PER_MS); /* it may have spoken an interval ago */
@@ -202,7 +196,7 @@ static void a_newcomer_beyond_the_third(void **state)
     rig_start(rig, 0, 1);
     rig_start(rig, 1, 1);
     rig_run(rig, 2 * USEC_PER_S);
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     rig_start(rig, 2, 1);
     rig_run(rig, 3 * USEC_PER_S);
     settled(3);

@@ -10,32 +10,20 @@
 #include <cmocka.h>
 
 #include "ipclusterd/seal.h"
-#include "rig.h"
+#include "rig_case.h"
 
 #define MS USEC_PER_MS
 
-static struct rig *rig;
 static unsigned gaps; /* steps after which a bucket had no claimant, or two */
 static uint64_t salt_seen;
 static uint32_t sequence_seen;
 
-static int set_up(void **state)
+static int begin(void **state)
 {
-    (void)state;
-    rig = malloc(sizeof *rig);
-    rig_init(rig);
     gaps = 0;
     salt_seen = 0;
     sequence_seen = 0;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    rig_free(rig);
-    free(rig);
-    return 0;
+    return set_up(state);
 }
 
 static void gap_watch(struct rig *r)
@@ -233,20 +221,20 @@ static void no_number_is_used_twice(void **state)
     assert_true(sequence_seen > 0);
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define FRESH(f) cmocka_unit_test_setup_teardown(f, begin, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(nobody_notices),
-        CASE(a_majority_goes_on_too),
-        CASE(unheard_it_ends_with_the_lease),
-        CASE(killed_again_at_once_it_is_fenced_as_before),
-        CASE(too_late_it_is_a_newcomer),
-        CASE(alone_it_needs_nobody),
-        CASE(bereaved_it_waits),
-        CASE(what_was_adopted_is_held),
-        CASE(no_number_is_used_twice),
+        FRESH(nobody_notices),
+        FRESH(a_majority_goes_on_too),
+        FRESH(unheard_it_ends_with_the_lease),
+        FRESH(killed_again_at_once_it_is_fenced_as_before),
+        FRESH(too_late_it_is_a_newcomer),
+        FRESH(alone_it_needs_nobody),
+        FRESH(bereaved_it_waits),
+        FRESH(what_was_adopted_is_held),
+        FRESH(no_number_is_used_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

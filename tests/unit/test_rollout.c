@@ -69,12 +69,6 @@ static unsigned claims_of(int i)
     return claims;
 }
 
-static void nobody_twice(struct rig *r)
-{
-    for (unsigned b = 0; b < 64; b++)
-        assert_true(rig_claimants(r, b) <= 1);
-}
-
 static bool held[NODES][64];
 
 static void hold_on(struct rig *r)
@@ -173,7 +167,7 @@ static void a_death_and_a_newcomer_meanwhile(void **state)
 {
     (void)state;
     start_all();
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     reload(0, "1a2b");
     reload(1, "2b3c");
     rig_run(rig, USEC_PER_S);
@@ -191,7 +185,7 @@ static void a_weight_changes_with_it(void **state)
 {
     (void)state;
     start_all();
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     weight = 200;
     reload(1, "1a2b");
     weight = 100;
@@ -207,7 +201,7 @@ static void a_vip_that_changes(void **state)
 {
     (void)state;
     start_all();
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     instant then = rig->now;
     reload(2, "1b");
     rig_run(rig, 60 * USEC_PER_MS);
@@ -243,7 +237,7 @@ static void who_does_not_tell_is_a_stranger(void **state)
         start(i, i == 0 ? NULL : "1a");
     rig_run(rig, 4 * USEC_PER_S);
     assert_all_alike();
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     reload(2, "1a2b"); /* n1 would know what it means; n0 does not */
     rig_run(rig, 2 * USEC_PER_S);
     assert_true(rig_covered(rig));
@@ -263,7 +257,7 @@ static void the_second_is_one_too_many(void **state)
 {
     (void)state;
     start_all();
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     reload(1, "1a2b");
     rig_run(rig, USEC_PER_S);
     reload(2, "1a2c");
@@ -290,7 +284,7 @@ static void both_at_once(void **state)
     for (int i = 0; i < 4; i++)
         start(i, "1a");
     rig_run(rig, 4 * USEC_PER_S);
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     reload(1, "1a2b");
     reload(3, "1a2c");
     rig_run(rig, 150 * USEC_PER_MS);
@@ -309,7 +303,7 @@ static void a_slip_is_put_right(void **state)
 {
     (void)state;
     start_all();
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     reload(0, "1a2b");
     rig_run(rig, USEC_PER_S);
     hold_on_from_now();
@@ -317,7 +311,7 @@ static void a_slip_is_put_right(void **state)
     rig_run(rig, USEC_PER_S);
     reload(1, "1a2c");
     rig_run(rig, USEC_PER_S);
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     reload(0, "1a2d"); /* now somebody has */
     rig_run(rig, USEC_PER_S);
     assert_int_equal(claims_of(0), 0);

@@ -54,12 +54,6 @@ static unsigned claims_of(int i)
     return claims;
 }
 
-static void nobody_twice(struct rig *r)
-{
-    for (unsigned b = 0; b < 64; b++)
-        assert_true(rig_claimants(r, b) <= 1);
-}
-
 /* n0 (and n1, if it runs with it) have served, and go on with what they have. */
 static bool held[2][64];
 
@@ -202,7 +196,7 @@ static void the_fewer_yield_also_if_they_come_first_by_name(void **state)
     (void)state;
     meet(3);
     rig_run(rig, 250 * USEC_PER_MS);
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     assert_int_equal(claims_of(0) + claims_of(1), 0);
     assert_int_equal(rig_status(rig, 0)->state, NODE_ISOLATED);
     rig_run(rig, 5 * USEC_PER_S);
@@ -254,7 +248,7 @@ static void who_becomes_more_waits_for_the_fewer(void **state)
 static void both_start(void **state)
 {
     (void)state;
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     for (int i = 0; i < 5; i++)
         start(i, i < 2 ? OURS : THEIRS);
     rig_run(rig, 3 * USEC_PER_S);
@@ -295,7 +289,7 @@ static void made_alike_it_joins(void **state)
     rig_run(rig, 2 * USEC_PER_S);
     start(1, THEIRS);
     rig_run(rig, 2 * USEC_PER_S);
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     assert_int_equal(parts_told(0), PART_MAX);
     reload(1, OURS);
     rig_run(rig, 2 * USEC_PER_S);
@@ -317,7 +311,7 @@ static void a_member_that_is_reloaded_first(void **state)
     for (int i = 0; i < 3; i++)
         start(i, OURS);
     rig_run(rig, 2 * USEC_PER_S);
-    rig->watch = nobody_twice;
+    rig->watch = rig_nobody_twice;
     reload(2, THEIRS);
     rig_run(rig, 2 * USEC_PER_S);
     assert_true(rig_covered(rig));
