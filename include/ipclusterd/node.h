@@ -261,6 +261,10 @@ struct node_heritage {
  */
 void node_inherit(struct node *n, const struct node_heritage *h);
 
+/* A hint, for who steps many nodes in turn: soon a datagram will come, most likely of the
+ * member that is at `place` in the order of names. Changes nothing but the cache. */
+void node_expect(const struct node *n, size_t place);
+
 /* Takes one event at `now`; `now` never goes back. `out` is overwritten. */
 void node_step(struct node *n, instant now, const struct event *event, struct actions *out);
 

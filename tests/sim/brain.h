@@ -16,6 +16,8 @@ struct brain {
     /* NULL: a daemon that starts does away with what its kernel holds. */
     void (*inherit)(struct node *n, const struct node_heritage *h);
     struct node_stream (*stream)(const struct node *n);
+    /* What a datagram of the member at `place` touches is about to be needed. NULL: why not. */
+    void (*expect)(const struct node *n, size_t place);
     void (*step)(struct node *n, instant now, const struct event *event, struct actions *out);
     instant (*deadline)(const struct node *n);
     uint32_t (*incarnation)(const struct node *n);

@@ -486,3 +486,14 @@ void host_receive(struct world *w, const struct happening *h)
     host->inbox[host->inbox_count++] = *h;
     host->inbox_datagrams += datagram;
 }
+
+void host_expect(const struct world *w, const struct happening *h)
+{
+    if (h == NULL || h->kind != HAPPEN_DELIVER)
+        return;
+    unsigned to = h->node, from = w->net.packet[h->arg].from;
+    __builtin_prefetch(&w->net.hearing[to][from]);
+    __builtin_prefetch(&w->net.hearing[from][to]);
+    if (w->brain->expect != NULL)
+        w->brain->expect(w->host[to].node, w->host[from].place);
+}

@@ -11,10 +11,13 @@ sim_sources = \
 	%D%/fault.h \
 	%D%/flow.c \
 	%D%/flow.h \
+	%D%/happening.h \
 	%D%/host.c \
 	%D%/hosts.h \
 	%D%/kernel.c \
 	%D%/kernel.h \
+	%D%/large.c \
+	%D%/large.h \
 	%D%/nemesis.c \
 	%D%/net.c \
 	%D%/net.h \
@@ -22,6 +25,8 @@ sim_sources = \
 	%D%/pace.h \
 	%D%/queue.c \
 	%D%/queue.h \
+	%D%/ring.c \
+	%D%/ring.h \
 	%D%/rng.h \
 	%D%/scenario.c \
 	%D%/scenario.h \

@@ -12,15 +12,16 @@
 
 #include "ipclusterd/assign.h"
 #include "ipclusterd/letter.h"
+#include "large.h"
 
 enum { KEPT = 1024, TABLES_KEPT = 512 };
 
-static struct {
+static struct kept {
     struct seal seal;
     size_t length;
     uint8_t data[DATAGRAM_MAX];
     struct letter letter;
-} kept[KEPT];
+} * kept;
 
 /* Named by the linker. */
 const struct letter *__real_letter_open(const struct seal *s, const uint8_t *data, size_t length,
@@ -40,6 +41,8 @@ const struct letter *__wrap_letter_open(const struct seal *s, const uint8_t *dat
     uint64_t tag = 0;
     if (length <= SEAL_OVERHEAD || length > DATAGRAM_MAX)
         return __real_letter_open(s, data, length, room, why);
+    if (kept == NULL)
+        kept = large_new(KEPT * sizeof *kept);
     memcpy(&tag, data + length - sizeof tag, sizeof tag); /* as good as random */
     size_t k = tag % KEPT;
     *why = REJECT_NONE;

@@ -6,12 +6,11 @@
 #include "net.h"
 
 #include <assert.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ipclusterd/seal.h"
 #include "ipclusterd/wire.h"
+#include "large.h"
 #include "world.h"
 
 #define LONG_AGO (INT64_MIN / 4)
@@ -26,16 +25,12 @@ enum { LOSS_DEAF = 500000 };
 
 void net_init(struct net *n)
 {
-    n->packet = calloc(PACKETS_MAX, sizeof *n->packet);
-    if (n->packet == NULL) {
-        fputs("sim: out of memory\n", stderr);
-        exit(2);
-    }
+    n->packet = large_new(PACKETS_MAX * sizeof *n->packet);
 }
 
 void net_free(struct net *n)
 {
-    free(n->packet);
+    large_free(n->packet, PACKETS_MAX * sizeof *n->packet);
 }
 
 /* Acknowledgements have three quarters of what a heartbeat leaves them, in the worst case

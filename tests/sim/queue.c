@@ -1,6 +1,5 @@
 /*
- * A binary heap. (time, order) is a total order, so that equal times never
- * depend on the heap's shape.
+ * What happens soon is in a ring, what is later in a binary heap, until it happens.
  */
 #include "queue.h"
 
@@ -9,27 +8,27 @@
 
 void queue_init(struct queue *q)
 {
-    *q = (struct queue){0};
+    q->item = NULL;
+    q->count = q->room = 0;
+    q->order = 0;
+    ring_init(&q->soon);
 }
 
 void queue_clear(struct queue *q)
 {
+    ring_clear(&q->soon);
     q->count = 0;
     q->order = 0;
 }
 
 void queue_free(struct queue *q)
 {
+    ring_free(&q->soon);
     free(q->item);
-    *q = (struct queue){0};
+    queue_init(q);
 }
 
-static bool happening_before(const struct happening *a, const struct happening *b)
-{
-    return a->at != b->at ? a->at < b->at : a->order < b->order;
-}
-
-void queue_push(struct queue *q, const struct happening *h)
+static void heap_push(struct queue *q, const struct happening *new)
 {
     if (q->count == q->room) {
         size_t room = q->room == 0 ? 4096 : q->room * 2;
@@ -41,21 +40,16 @@ void queue_push(struct queue *q, const struct happening *h)
         q->item = item;
         q->room = room;
     }
-    struct happening new = *h;
-    new.order = q->order++;
     size_t i = q->count++;
-    while (i > 0 && happening_before(&new, &q->item[(i - 1) / 2])) {
+    while (i > 0 && happening_before(new, &q->item[(i - 1) / 2])) {
         q->item[i] = q->item[(i - 1) / 2];
         i = (i - 1) / 2;
     }
-    q->item[i] = new;
+    q->item[i] = *new;
 }
 
-bool queue_pop(struct queue *q, struct happening *h)
+static void heap_drop(struct queue *q)
 {
-    if (q->count == 0)
-        return false;
-    *h = q->item[0];
     struct happening last = q->item[--q->count];
     size_t i = 0;
     for (;;) {
@@ -71,5 +65,37 @@ bool queue_pop(struct queue *q, struct happening *h)
     }
     if (q->count > 0)
         q->item[i] = last;
+}
+
+void queue_push(struct queue *q, const struct happening *h)
+{
+    struct happening new = *h;
+    new.order = q->order++;
+    if (ring_holds(&q->soon, new.at))
+        ring_push(&q->soon, &new);
+    else
+        heap_push(q, &new);
+}
+
+const struct happening *queue_first(const struct queue *q)
+{
+    const struct happening *soon = ring_first(&q->soon);
+    if (q->count > 0 && (soon == NULL || happening_before(&q->item[0], soon)))
+        return &q->item[0];
+    return soon;
+}
+
+bool queue_pop(struct queue *q, struct happening *h)
+{
+    const struct happening *first = queue_first(q);
+    if (first == NULL)
+        return false;
+    *h = *first;
+    if (q->count > 0 && first == &q->item[0])
+        heap_drop(q);
+    else
+        ring_drop(&q->soon, first);
+    if (h->at > q->soon.now)
+        ring_advance(&q->soon, h->at);
     return true;
 }

@@ -5,41 +5,11 @@
 #ifndef SIM_QUEUE_H
 #define SIM_QUEUE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-enum happening_kind {
-    HAPPEN_TIMER,    /* a node's timer; arg: its version */
-    HAPPEN_DELIVER,  /* a datagram at a node; arg: packet; error: 1 if an attacker's */
-    HAPPEN_EFFECT,   /* a commit takes effect in a kernel; arg: generation, 0 a renewal */
-    HAPPEN_APPLIED,  /* its answer reaches the daemon; arg as above, error */
-    HAPPEN_COUNTED,  /* flow counts reach the daemon */
-    HAPPEN_CONNECT,  /* a client opens a connection */
-    HAPPEN_SEGMENT,  /* a client sends a segment of a flow */
-    HAPPEN_FLOW_END, /* arg: flow handle */
-    HAPPEN_FAULT,    /* a strike of the storm; arg: its act */
-    HAPPEN_UNDO,     /* its end for one host; arg: its act */
-    HAPPEN_PHASE,    /* look whether the phase is over */
-    HAPPEN_START,    /* a node's first start */
-    HAPPEN_STARVE,   /* a node gets CPU time again, or none for a while */
-    HAPPEN_KINDS
-};
-
-struct happening {
-    int64_t at; /* us of virtual time */
-    int64_t made_at;
-    uint64_t order;
-    enum happening_kind kind;
-    uint32_t boot; /* of the node's daemon; another boot: void */
-    uint16_t node;
-    int32_t error;
-    uint64_t arg;
-    int64_t span; /* us, of a renewal */
-};
+#include "ring.h"
 
 struct queue {
-    struct happening *item;
+    struct ring soon;
+    struct happening *item; /* what is later, or was */
     size_t count, room;
     uint64_t order;
 };
@@ -50,6 +20,9 @@ void queue_free(struct queue *q);
 
 /* Adds a copy of *h; sets its order. Ends the program when memory does. */
 void queue_push(struct queue *q, const struct happening *h);
+
+/* The first, until something is added or taken; NULL: none. */
+const struct happening *queue_first(const struct queue *q);
 
 /* Takes the first into *h; false if there is none. */
 bool queue_pop(struct queue *q, struct happening *h);

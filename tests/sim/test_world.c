@@ -66,26 +66,53 @@ static bool accepts(unsigned bucket, int host)
     return first == host && (host == HOST_NONE || hosts_next(&acceptors, first) == HOST_NONE);
 }
 
+/* What is popped comes in the order of time, and of being pushed. */
+static void pop_in_order(struct queue *q, struct happening *last, bool *any)
+{
+    struct happening h, first = *queue_first(q);
+    assert_true(queue_pop(q, &h));
+    assert_true(h.order == first.order && h.at == first.at);
+    assert_true(!*any || happening_before(last, &h));
+    *last = h;
+    *any = true;
+}
+
+/* Soon, at once, later than the ring reaches, and before the first: none gets lost. */
 static void test_queue_order(void **state)
 {
     struct queue q;
-    struct happening h = {0};
+    struct happening last = {0};
     struct rng r = rng_make(1, 1);
-    int64_t last = -1;
-    uint64_t order = 0;
+    size_t pushed = 0;
+    bool any = false;
     (void)state;
     queue_init(&q);
-    for (int i = 0; i < 10000; i++) {
-        h.at = rng_between(&r, 0, 500);
-        queue_push(&q, &h);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 50000; i++) {
+            static const int64_t spans[] = {
+                0, 5, 500, 20000, RING_SPAN - 1, RING_SPAN, 4 * RING_SPAN};
+            int64_t span = spans[rng_below(&r, sizeof spans / sizeof spans[0])];
+            struct happening h = {.at = last.at + rng_between(&r, span / 2, span), .arg = pushed++};
+            queue_push(&q, &h);
+            if (i > 5000 && rng_chance(&r, 900000))
+                pop_in_order(&q, &last, &any);
+        }
+        queue_push(&q, &(struct happening){.at = last.at - 1}); /* it is late */
+        assert_int_equal(queue_first(&q)->at, last.at - 1);
+        any = false;
+        while (queue_first(&q) != NULL)
+            pop_in_order(&q, &last, &any);
+        assert_false(queue_pop(&q, &last));
+        last.at += 10 * RING_SPAN;
     }
-    for (int i = 0; i < 10000; i++) {
-        assert_true(queue_pop(&q, &h));
-        assert_true(h.at > last || (h.at == last && h.order > order));
-        last = h.at;
-        order = h.order;
-    }
-    assert_false(queue_pop(&q, &h));
+    assert_int_equal(pushed, 150000);
+    assert_int_equal(q.order, 150003);
+    queue_push(&q, &(struct happening){.at = last.at});
+    queue_clear(&q);
+    assert_null(queue_first(&q));
+    last.at = 0;
+    queue_push(&q, &last);
+    assert_int_equal(queue_first(&q)->at, 0);
     queue_free(&q);
 }
 

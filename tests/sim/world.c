@@ -4,25 +4,18 @@
 #include "world.h"
 
 #include "ipclusterd/wire.h"
+#include "large.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define NEVER_BEFORE (INT64_MIN / 4)
 
 struct world *world_new(const struct brain *brain)
 {
-    struct world *w = calloc(1, sizeof *w);
-    if (w != NULL) {
-        w->host = calloc(HOSTS_MAX, sizeof *w->host);
-        w->status = calloc(1, sizeof *w->status);
-    }
-    if (w == NULL || w->host == NULL || w->status == NULL) {
-        fputs("sim: out of memory\n", stderr);
-        exit(2);
-    }
+    struct world *w = large_new(sizeof *w);
+    w->host = large_new(HOSTS_MAX * sizeof *w->host);
+    w->status = large_new(sizeof *w->status);
     w->brain = brain;
     net_init(&w->net);
     queue_init(&w->queue);
@@ -33,12 +26,12 @@ struct world *world_new(const struct brain *brain)
 
 void world_free(struct world *w)
 {
-    free(w->rooms);
+    large_free(w->rooms, w->rooms_bytes);
     net_free(&w->net);
     queue_free(&w->queue);
-    free(w->host);
-    free(w->status);
-    free(w);
+    large_free(w->host, HOSTS_MAX * sizeof *w->host);
+    large_free(w->status, sizeof *w->status);
+    large_free(w, sizeof *w);
 }
 
 void world_vips(struct world *w, unsigned i, unsigned list)
@@ -57,23 +50,16 @@ void world_vips(struct world *w, unsigned i, unsigned list)
             vips_add(&c->vips, (struct vip_word){v, list >> (VIPS_HERE + v) & 1});
 }
 
-/* Room for the memory of so many nodes. Every datagram is heard by another of them: in
- * pages of the usual size most of the time would go into looking up where they are. */
+/* Room for the memory of so many nodes. */
 static void rooms_make(struct world *w, unsigned nodes)
 {
-    enum { PAGE = 2 << 20 };
-    w->room = (w->brain->bytes() + PAGE - 1) / PAGE * PAGE;
+    w->room = (w->brain->bytes() + 63) / 64 * 64; /* lines of a cache */
     size_t bytes = nodes * w->room;
     if (bytes <= w->rooms_bytes)
         return;
-    free(w->rooms);
-    w->rooms = aligned_alloc(PAGE, bytes);
-    if (w->rooms == NULL) {
-        fputs("sim: out of memory\n", stderr);
-        exit(2);
-    }
+    large_free(w->rooms, w->rooms_bytes);
+    w->rooms = large_new(bytes);
     w->rooms_bytes = bytes;
-    (void)madvise(w->rooms, bytes, MADV_HUGEPAGE); /* if not, it is slower */
 }
 
 static void host_reset(struct world *w, unsigned i)
@@ -131,6 +117,9 @@ void world_reset(struct world *w, const struct scenario *s)
     rooms_make(w, s->nodes);
     for (unsigned i = 0; i < s->nodes; i++)
         host_reset(w, i);
+    for (unsigned i = 0; i < s->nodes; i++)
+        for (unsigned k = 0; k < s->nodes; k++)
+            w->host[i].place += strcmp(w->host[k].config.name, w->host[i].config.name) < 0;
     checks_reset(&w->checks, w);
     memset(&w->course, 0, sizeof w->course);
     trace_init(&w->trace, s->seed);
@@ -221,9 +210,11 @@ static void world_happen(struct world *w, const struct happening *h)
 
 void world_advance(struct world *w, int64_t until)
 {
+    const struct happening *first;
     struct happening h;
-    while (!w->over && w->queue.count > 0 && w->queue.item[0].at <= until) {
+    while (!w->over && (first = queue_first(&w->queue)) != NULL && first->at <= until) {
         queue_pop(&w->queue, &h);
+        host_expect(w, queue_first(&w->queue));
         w->now = h.at;
         w->events++;
         world_happen(w, &h);

@@ -31,18 +31,22 @@ enum host_state {
 };
 
 struct host {
+    /* What each datagram touches. */
     struct node *node;
     enum host_state state;
     uint32_t boot;        /* of the daemon */
     int64_t clock_origin; /* what its clock shows at virtual time 0 */
     int64_t clock_ppm;    /* how much faster it goes */
-    uint32_t incarnation; /* as persisted */
-    struct node_config config;
-    int64_t deadline; /* the node's, on its own clock */
-    uint64_t timer;   /* version of the armed timer */
+    int64_t deadline;     /* the node's, on its own clock */
+    uint64_t timer;       /* version of the armed timer */
     int64_t stepped_at;
-    int64_t stopped_at;   /* when it last ceased to run */
+    uint64_t steps_now;   /* steps at this very instant */
     int64_t started_at;   /* daemon */
+    uint32_t incarnation; /* as persisted */
+    unsigned place;       /* in the order of names */
+    bool stalling;        /* it is to be stopped amid the actions of its next step ... */
+
+    int64_t stopped_at;   /* when it last ceased to run */
     unsigned vips;        /* its list, see VIPS_HERE */
     int64_t misfit_since; /* when it last began to have VIPs that are other ones ... */
     int64_t misfit_until; /* ... and ceased to */
@@ -51,17 +55,16 @@ struct host {
     bool witnessless; /* the witness does not answer */
     bool diskless;    /* its disk takes nothing */
     bool unstored;    /* something is still to be written: until then it says nothing */
+    bool doomed;      /* its daemon dies when its next plan takes effect, or is stored */
+    unsigned overdue; /* timer steps in a row that left a deadline in the past */
     size_t stored, to_store;
-    uint8_t store[STORE_MAX], pending[STORE_MAX]; /* on the disk; to be written */
-    bool doomed;         /* its daemon dies when its next plan takes effect, or is stored */
-    uint64_t steps_now;  /* steps at this very instant */
-    bool stalling;       /* it is to be stopped amid the actions of its next step ... */
-    struct actions rest; /* ... of which these are left to carry out */
-    int64_t rest_of;     /* when that step was, on its clock */
-    unsigned overdue;    /* timer steps in a row that left a deadline in the past */
-    struct kernel kernel;
-    struct happening inbox[INBOX_MAX]; /* what came while it was paused */
     size_t inbox_count, inbox_datagrams;
+    int64_t rest_of;     /* ... when that step was, on its clock ... */
+    struct actions rest; /* ... of which these are left to carry out */
+    struct node_config config;
+    struct kernel kernel;
+    uint8_t store[STORE_MAX], pending[STORE_MAX]; /* on the disk; to be written */
+    struct happening inbox[INBOX_MAX];            /* what came while it was paused */
 };
 
 enum phase {
@@ -159,6 +162,10 @@ void world_vips(struct world *w, unsigned i, unsigned list);
 /* A timer, datagram, answer, count or effect for host h->node: handed to its daemon
  * or kernel, or kept while that is stopped, as far as its socket's buffer goes. */
 void host_receive(struct world *w, const struct happening *h);
+
+/* It happens next: fetches what it will touch, so that it need not wait for it. NULL:
+ * nothing does. */
+void host_expect(const struct world *w, const struct happening *h);
 
 /* Host i is up, with a kernel that has our state and is at work. */
 bool world_kernel_up(const struct world *w, unsigned i);
