@@ -15,6 +15,7 @@ noinst_HEADERS += \
 	%D%/seal.h \
 	%D%/skew.h \
 	%D%/status.h \
+	%D%/told.h \
 	%D%/types.h \
 	%D%/vips.h \
 	%D%/voters.h \

@@ -12,7 +12,6 @@
 #ifndef IPCLUSTERD_MEMBER_H
 #define IPCLUSTERD_MEMBER_H
 
-#include "ipclusterd/bitmap.h"
 #include "ipclusterd/flap.h"
 #include "ipclusterd/types.h"
 #include "ipclusterd/wire.h"
@@ -84,7 +83,6 @@ struct member {
     struct address address;
     struct vips_word vips;
 
-    struct bitmap claim, linger;
     uint64_t hash; /* assign_hash(cluster, name) */
     char name[NAME_BYTES_MAX + 1];
     unsigned parts; /* of both: set of 1 << enum config_part that differ; 0: not told */
@@ -119,13 +117,17 @@ static inline bool member_lives(const struct member *m)
 /* Whom it does not hear, as it tells: at most DEAF_MAX. */
 void member_deaf_take(struct member *m, const uint32_t *id, size_t count);
 
-/* True if it told that it does not hear the member `id`. */
-bool member_deaf_to(const struct member *m, uint32_t id);
-
 /* One of 64 bits: of a set of members, who has no bit in it is not in it. */
 static inline uint64_t member_mark(uint32_t id)
 {
     return UINT64_C(1) << id % 64;
+}
+
+/* True if it told that it does not hear the member `id`. */
+bool member_deaf_listed(const struct member *m, uint32_t id);
+static inline bool member_deaf_to(const struct member *m, uint32_t id)
+{
+    return (m->deaf_marks & member_mark(id)) != 0 && member_deaf_listed(m, id);
 }
 
 /* How it stands, for gossip. */
@@ -147,7 +149,8 @@ void member_reboot(struct member *m, uint64_t salt, uint32_t sequence);
  * true if something changed. */
 bool member_facts(struct member *m, uint32_t incarnation, uint16_t flags, uint16_t weight);
 
-/* A verdict on the present incarnation; its word is forgotten. */
+/* A verdict on the present incarnation; its word is forgotten. (Of its buckets: see
+ * roster_fall().) */
 void member_fall(struct member *m, enum standing standing, instant since);
 
 #endif

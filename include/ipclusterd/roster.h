@@ -7,6 +7,7 @@
 
 #include "ipclusterd/assign.h"
 #include "ipclusterd/member.h"
+#include "ipclusterd/told.h"
 
 struct roster {
     struct member member[MEMBERS_MAX];
@@ -17,12 +18,13 @@ struct roster {
     uint64_t head[MEMBERS_MAX];    /* the first bytes of each name, as a number, likewise */
     instant proof[MEMBERS_MAX];    /* when somebody alive heard it both ways ... */
     instant evidence[MEMBERS_MAX]; /* ... and later by the time that we could not hear it */
+    struct told told;
 };
 
 enum { ROSTER_NONE = -1 };
 
 /* A roster of one: ourselves. */
-void roster_init(struct roster *r, const char *cluster, const char *self);
+void roster_init(struct roster *r, const char *cluster, unsigned buckets, const char *self);
 
 /* Index of a member, or ROSTER_NONE. Strangers are found too. */
 int roster_find(const struct roster *r, const char *name);
@@ -38,6 +40,11 @@ int roster_add(struct roster *r, const char *name);
 
 /* Removes the member at `index` (not ourselves); indexes behind it move down. */
 void roster_remove(struct roster *r, size_t index);
+
+/* member_fall() and member_reboot() of the member at `index`, whose word of its buckets is
+ * forgotten, too. */
+void roster_fall(struct roster *r, size_t index, enum standing standing, instant since);
+void roster_reboot(struct roster *r, size_t index, uint64_t salt, uint32_t sequence);
 
 /* True if the member counts in the view: on the roster and not forgotten. */
 bool roster_counts(const struct roster *r, size_t index);

@@ -28,6 +28,7 @@ libcore_a_SOURCES = \
 	%D%/seal.c \
 	%D%/skew.c \
 	%D%/status.c \
+	%D%/told.c \
 	%D%/vips.c \
 	%D%/voters.c \
 	%D%/voters_word.c \

@@ -40,9 +40,9 @@ void member_deaf_take(struct member *m, const uint32_t *id, size_t count)
     }
 }
 
-bool member_deaf_to(const struct member *m, uint32_t id)
+bool member_deaf_listed(const struct member *m, uint32_t id)
 {
-    for (size_t i = 0; i < m->deafs && (m->deaf_marks & member_mark(id)) != 0; i++)
+    for (size_t i = 0; i < m->deafs; i++)
         if (m->deaf[i] == id)
             return true;
     return false;
@@ -86,8 +86,6 @@ void member_reboot(struct member *m, uint64_t salt, uint32_t sequence)
     member_deaf_take(m, NULL, 0);
     m->lineage = 0;
     m->backed = INSTANT_PAST;
-    memset(&m->claim, 0, sizeof m->claim);
-    memset(&m->linger, 0, sizeof m->linger);
 }
 
 bool member_facts(struct member *m, uint32_t incarnation, uint16_t flags, uint16_t weight)
@@ -121,6 +119,4 @@ void member_fall(struct member *m, enum standing standing, instant since)
     m->view = 0;
     if (!m->misfit)
         m->said = HEARTBEAT_JOINING;
-    memset(&m->claim, 0, sizeof m->claim);
-    memset(&m->linger, 0, sizeof m->linger);
 }

@@ -41,7 +41,7 @@ void node_init(struct node *n, const struct node_config *config, uint64_t seed,
     n->lists.buckets = 0;
     n->config = *config;
     node_keys_init(n);
-    roster_init(&n->roster, config->cluster, config->name);
+    roster_init(&n->roster, config->cluster, config->buckets, config->name);
     n->salt = seed;
     n->link_up = n->healthy = true;
     n->now = n->deadline = INSTANT_PAST;

@@ -67,7 +67,7 @@ bool node_boot_take(struct node *n, struct member *m, bool fresh, bool direct, s
     if (fresh && !present && (b == NULL || h->sequence > b->sequence)) {
         if (b != NULL)
             b->sequence = 0;
-        member_reboot(m, h->salt, h->sequence);
+        roster_reboot(&n->roster, (size_t)(m - n->roster.member), h->salt, h->sequence);
         n->others_stale = n->serve_dirty = true; /* it may have flows of anything */
         m->arrived = n->now;
         return true;

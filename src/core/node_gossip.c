@@ -5,8 +5,6 @@
  * itself; it is never passed on, so it cannot go round in circles. An accusation
  * only makes the accused refute; a verdict needs silence here, too.
  */
-#include <string.h>
-
 #include "node_impl.h"
 
 /* Somebody says that we are dead, or knows a higher incarnation of us. */
@@ -104,15 +102,12 @@ static bool entry_known(const struct member *m, const struct heartbeat_entry *e)
            e->weight == m->weight && e->order <= m->order && e->accused <= m->accused;
 }
 
-/* The place of the member that an entry is of, a new one if need be. It may well be near
- * `near`. */
-static int entry_find(struct node *n, const struct heartbeat_entry *e, int near,
-                      struct actions *out)
+/* A place for the member that an entry is of, if it is to have one. */
+static int entry_add(struct node *n, const struct heartbeat_entry *e, struct actions *out)
 {
-    int index = roster_find_near(&n->roster, e->name, near);
-    if (index != ROSTER_NONE || e->standing == STANDING_FORGOTTEN)
-        return index;
-    index = node_member_add(n, e->name);
+    if (e->standing == STANDING_FORGOTTEN)
+        return ROSTER_NONE;
+    int index = node_member_add(n, e->name);
     if (index == ROSTER_NONE)
         node_note(n, out, NOTE_ROSTER_FULL, e->name, MEMBERS_MAX, 0);
     return index;
@@ -160,23 +155,28 @@ static void acks_take(struct node *n, const struct heartbeat *h)
     }
 }
 
-void node_gossip(struct node *n, bool alive, struct actions *out)
+size_t node_gossip(struct node *n, size_t sender, struct actions *out)
 {
     const struct heartbeat *h = n->in;
+    bool alive = member_alive(&n->roster.member[sender]);
     if (alive)
         acks_take(n, h);
     int index = ROSTER_NONE;
     for (size_t i = 0; i < h->entries; i++) {
         const struct heartbeat_entry *e = &h->entry[i];
+        index = roster_find_near(&n->roster, e->name, index + 1); /* most are in its order */
         /* What a member that we call dead says of us we have to know: it may
          * call us dead too, and only a refutation brings us together. */
-        bool of_self = strcmp(e->name, node_self(n)->name) == 0;
-        if (of_self)
+        if (index == (int)n->roster.self)
             entry_self(n, e, out);
-        if (of_self || !alive || e->incarnation == 0 || strcmp(e->name, h->name) == 0)
+        if (index == (int)n->roster.self || !alive || e->incarnation == 0 || index == (int)sender)
             continue;
-        index = entry_find(n, e, index + 1, out); /* most are in the order of the roster */
+        if (index == ROSTER_NONE) {
+            index = entry_add(n, e, out);
+            sender += index != ROSTER_NONE && index <= (int)sender;
+        }
         if (index != ROSTER_NONE)
             entry_take(n, e, index, out);
     }
+    return sender;
 }

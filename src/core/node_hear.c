@@ -244,11 +244,9 @@ static void letter_hear(struct node *n, const struct letter *letter, struct acti
             node_flap_hear(n, out);
         node_quorum_hear(n, (size_t)index, ack, sent_at, out);
     }
-    /* Gossip may add members, which moves the others: the sender is found again. */
-    node_gossip(n, member_alive(&n->roster.member[index]), out);
-    index = roster_find_near(&n->roster, h->name, index);
-    if (direct && index != ROSTER_NONE && member_lives(&n->roster.member[index]))
-        node_relay(n, (size_t)index, letter, out);
+    size_t sender = node_gossip(n, (size_t)index, out);
+    if (direct && member_lives(&n->roster.member[sender]))
+        node_relay(n, sender, letter, out);
 }
 
 void node_hear(struct node *n, const uint8_t *data, size_t length, struct actions *out)

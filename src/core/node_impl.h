@@ -244,8 +244,9 @@ void node_resume_start(struct node *n);
 void node_resume_watch(struct node *n, bool kept_out);
 
 /* node_gossip.c */
-/* What the sender of n->in (alive or not, as told) says of others, and of us. */
-void node_gossip(struct node *n, bool alive, struct actions *out);
+/* What the sender of n->in, member `sender`, says of others, and of us. They may be new
+ * members: returns where the sender is now. */
+size_t node_gossip(struct node *n, size_t sender, struct actions *out);
 /* An operator's order to a member, as somebody tells it. */
 void node_order(struct node *n, struct member *m, uint32_t order);
 

@@ -51,8 +51,7 @@ void node_relay(struct node *n, size_t index, const struct letter *letter, struc
     for (size_t i = 0; i < n->roster.count && !wanted; i++) {
         const struct member *to = &n->roster.member[i];
         unheard |= to->deaf_marks;
-        if (to->deafs == 0 || i == index || to->self || !member_lives(to) ||
-            !member_deaf_to(to, from->id))
+        if (!member_deaf_to(to, from->id) || i == index || to->self || !member_lives(to))
             continue;
         wanted = our_turn(n, from, to);
     }

@@ -19,24 +19,27 @@
 static const struct others *others_gather(struct node *n)
 {
     struct others *o = &n->others;
+    const struct told *told = &n->roster.told;
+    uint64_t any = 0;
     if (!n->others_stale)
         return o;
     n->others_stale = false;
     memset(o, 0, sizeof *o);
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
-        if (node_apart(n, m))
-            memset(&o->flows, 0xff, sizeof o->flows);
-        if (m->self || m->stranger || !member_alive(m))
-            continue;
-        for (size_t w = 0; w < bitmap_words(n->config.buckets); w++) {
-            o->twice.word[w] |= o->claim.word[w] & m->claim.word[w];
-            o->claim.word[w] |= m->claim.word[w];
-            /* Who has just started may have flows of anything. */
-            bool may = (m->said & HEARTBEAT_JOINING) != 0;
-            o->flows.word[w] |= may ? UINT64_MAX : m->claim.word[w] | m->linger.word[w];
+        const uint64_t *claim = told_claim(told, i), *linger = told_linger(told, i);
+        bool lives = !m->self && member_alive(m);
+        /* Who has just started may have flows of anything. */
+        if ((lives && (m->said & HEARTBEAT_JOINING) != 0) || node_apart(n, m))
+            any = UINT64_MAX;
+        for (size_t w = 0; w < told->words && lives; w++) {
+            o->twice.word[w] |= o->claim.word[w] & claim[w];
+            o->claim.word[w] |= claim[w];
+            o->flows.word[w] |= claim[w] | linger[w];
         }
     }
+    for (size_t w = 0; w < told->words; w++)
+        o->flows.word[w] |= any;
     return o;
 }
 
@@ -94,7 +97,7 @@ static bool yields(const struct node *n, unsigned b)
     int owner = n->assign.owner[b];
     for (size_t i = 0; i < n->roster.count; i++) {
         const struct member *m = &n->roster.member[i];
-        if (m->self || !member_alive(m) || !bitmap_test(&m->claim, b))
+        if (!told_claims(&n->roster.told, i, b) || m->self || !member_alive(m))
             continue;
         bool one_view = m->view == n->view;
         if (one_view && owner == (int)n->roster.self)
@@ -108,6 +111,7 @@ static bool yields(const struct node *n, unsigned b)
 static void bucket_look(const struct node *n, const struct others *o, unsigned b,
                         struct bucket_view *v)
 {
+    const struct told *told = &n->roster.told;
     int owner = n->assign.owner[b];
     bool mine = owner == (int)n->roster.self;
     const struct member *m = owner >= 0 && !mine ? &n->roster.member[owner] : NULL;
@@ -116,8 +120,9 @@ static void bucket_look(const struct node *n, const struct others *o, unsigned b
     v->agreed = n->agreed;
     v->granted = n->agreed && n->joined && !other_claims;
     v->yield = other_claims && class_claims((enum bucket_class)n->class_of[b]) && yields(n, b);
-    bool owner_will = m != NULL && member_alive(m) && bitmap_test(&m->claim, b);
-    v->owner_claims = owner_will && !bitmap_test(&m->linger, b);
+    bool owner_will = m != NULL && member_alive(m) && told_claims(told, (size_t)owner, b);
+    bool owner_lingers = m != NULL && told_lingers(told, (size_t)owner, b);
+    v->owner_claims = owner_will && !owner_lingers;
     /* While a third claims it too, what we forwarded would be taken twice. */
     bool third = other_claims && (!owner_will || bitmap_test(&o->twice, b));
     bool begun = n->class_of[b] == CLASS_RELEASE;
@@ -127,8 +132,7 @@ static void bucket_look(const struct node *n, const struct others *o, unsigned b
     /* Nobody claims anything while the voters have just changed. */
     bool settled = !node_majority(n) || n->voters_settled;
     v->owner_ready = m != NULL && member_alive(m) && one_view && (begun || settled) &&
-                     (m->said & HEARTBEAT_JOINING) == 0 &&
-                     (bitmap_test(&m->linger, b) || owner_will) && !third;
+                     (m->said & HEARTBEAT_JOINING) == 0 && (owner_lingers || owner_will) && !third;
     /* What is being forwarded to one must not be turned to another: the first
      * may have claimed already. */
     if (begun && m != NULL && n->wanted.target_of[b] < MEMBERS_MAX)
@@ -158,7 +162,7 @@ static void account(struct node *n, const struct others *o)
         if (owner >= 0)
             settled = owner == (int)n->roster.self
                           ? class_claims((enum bucket_class)n->applied.class_of[b])
-                          : bitmap_test(&n->roster.member[owner].claim, b);
+                          : told_claims(&n->roster.told, (size_t)owner, b);
     }
     n->unowned_now = unowned;
     n->contested_now = contested;
@@ -166,20 +170,20 @@ static void account(struct node *n, const struct others *o)
 }
 
 /* The sets that a member told last become those that it tells now. True if they differ. */
-static bool sets_take(struct node *n, struct member *m, const struct heartbeat *h)
+static bool sets_take(struct node *n, size_t index, const struct heartbeat *h)
 {
+    struct told *t = &n->roster.told;
     struct others *o = &n->others;
-    bool same = true;
-    for (size_t w = 0; w < bitmap_words(n->config.buckets); w++) {
+    bool same = true, alive = member_alive(&n->roster.member[index]);
+    for (size_t w = 0; w < t->words; w++) {
         uint64_t claim = h->claim.word[w], linger = h->linger.word[w];
-        uint64_t claimed = m->claim.word[w], lingered = m->linger.word[w];
+        uint64_t claimed = told_claim(t, index)[w], lingered = told_linger(t, index)[w];
         if (claim == claimed && linger == lingered)
             continue;
         same = false;
         n->serve_set.word[w] |= (claim ^ claimed) | (linger ^ lingered);
-        m->claim.word[w] = claim;
-        m->linger.word[w] = linger;
-        if ((claimed & ~claim) != 0 || (lingered & ~(claim | linger)) != 0 || !member_alive(m)) {
+        told_put(t, index, w, claim, linger);
+        if ((claimed & ~claim) != 0 || (lingered & ~(claim | linger)) != 0 || !alive) {
             n->others_stale = true; /* what it has no more another may have */
             continue;
         }
@@ -194,7 +198,7 @@ void node_serve_word(struct node *n, size_t index)
 {
     struct member *m = &n->roster.member[index];
     const struct heartbeat *h = n->in;
-    bool changed = sets_take(n, m, h);
+    bool changed = sets_take(n, index, h);
     if (((m->said ^ h->flags) & HEARTBEAT_JOINING) != 0) {
         n->others_stale = n->serve_dirty = true;
         return;
@@ -203,8 +207,8 @@ void node_serve_word(struct node *n, size_t index)
     n->serve_some = n->serve_some || changed || other;
     if (!other)
         return;
-    for (size_t w = 0; w < bitmap_words(n->config.buckets); w++)
-        n->serve_set.word[w] |= m->claim.word[w]; /* beside those that it claims no more */
+    for (size_t w = 0; w < n->roster.told.words; w++) /* not only what has changed */
+        n->serve_set.word[w] |= told_claim(&n->roster.told, index)[w];
     for (unsigned b = 0; b < n->config.buckets; b++)
         if (n->assign.owner[b] == (int)index)
             bitmap_set(&n->serve_set, b);

@@ -26,18 +26,19 @@ void node_fell(struct node *n, struct actions *out, size_t index, enum standing 
     bool unheard = instant_before(m->heard, instant_add(INSTANT_PAST, 1)) ||
                    (m->said & HEARTBEAT_JOINING) != 0;
     /* Who leaves has its flows until it has said so for the last time. */
+    const struct told *told = &n->roster.told;
     usec parting = standing == STANDING_LEFT ? n->config.interval : 0;
     instant hold = instant_add(n->now, n->config.orphan_after + parting);
     for (unsigned b = 0; b < n->config.buckets; b++) {
-        bool had = bitmap_test(&m->claim, b) || bitmap_test(&m->linger, b);
+        bool had = told_claims(told, index, b) || told_lingers(told, index, b);
         if (!had && !unheard)
             continue;
         n->hold_until[b] = instant_max(n->hold_until[b], hold);
-        if (dies && bitmap_test(&m->claim, b))
+        if (dies && told_claims(told, index, b))
             bitmap_set(&n->orphaned, b);
     }
     m->stranger = false;
-    member_fall(m, standing, since);
+    roster_fall(&n->roster, index, standing, since);
     if (dies)
         node_flap_fell(n, m);
     n->view_dirty = true;

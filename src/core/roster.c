@@ -25,9 +25,10 @@ static uint64_t name_head(const char *name)
     return head;
 }
 
-void roster_init(struct roster *r, const char *cluster, const char *self)
+void roster_init(struct roster *r, const char *cluster, unsigned buckets, const char *self)
 {
-    memset(r, 0, sizeof *r);
+    memset(r, 0, offsetof(struct roster, told));
+    told_init(&r->told, buckets);
     memcpy(r->cluster, cluster, strlen(cluster));
     member_init(&r->member[0], cluster, self);
     r->member[0].self = true;
@@ -105,6 +106,7 @@ int roster_add(struct roster *r, const char *name)
     memmove(&r->head[at + 1], &r->head[at], (r->count - at) * sizeof r->head[0]);
     memmove(&r->proof[at + 1], &r->proof[at], (r->count - at) * sizeof r->proof[0]);
     memmove(&r->evidence[at + 1], &r->evidence[at], (r->count - at) * sizeof r->evidence[0]);
+    told_insert(&r->told, at, r->count);
     member_init(&r->member[at], r->cluster, name);
     r->id[at] = r->member[at].id;
     r->head[at] = name_head(name);
@@ -126,8 +128,23 @@ void roster_remove(struct roster *r, size_t index)
     memmove(&r->proof[index], &r->proof[index + 1], (r->count - index) * sizeof r->proof[0]);
     memmove(&r->evidence[index], &r->evidence[index + 1],
             (r->count - index) * sizeof r->evidence[0]);
+    told_remove(&r->told, index, r->count);
     if (r->self > index)
         r->self--;
+}
+
+void roster_fall(struct roster *r, size_t index, enum standing standing, instant since)
+{
+    assert(index < r->count);
+    member_fall(&r->member[index], standing, since);
+    told_clear(&r->told, index);
+}
+
+void roster_reboot(struct roster *r, size_t index, uint64_t salt, uint32_t sequence)
+{
+    assert(index < r->count);
+    member_reboot(&r->member[index], salt, sequence);
+    told_clear(&r->told, index);
 }
 
 bool roster_counts(const struct roster *r, size_t index)

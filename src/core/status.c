@@ -142,8 +142,12 @@ static void members_fill(const struct node *n, struct status *out, int position[
         memset(&out->linger[at], 0, sizeof out->linger[at]);
         if (!member_alive(m))
             continue;
-        out->claim[at] = m->self ? n->claim : m->claim;
-        out->linger[at] = m->self ? n->linger : m->linger;
+        if (m->self) {
+            out->claim[at] = n->claim;
+            out->linger[at] = n->linger;
+        } else {
+            told_sets(&n->roster.told, i, &out->claim[at], &out->linger[at]);
+        }
         out->member[at].claimed = bitmap_count(&out->claim[at]);
         out->member[at].lingering = bitmap_count(&out->linger[at]);
     }

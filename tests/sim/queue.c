@@ -85,17 +85,13 @@ const struct happening *queue_first(const struct queue *q)
     return soon;
 }
 
-bool queue_pop(struct queue *q, struct happening *h)
+void queue_drop(struct queue *q, const struct happening *first)
 {
-    const struct happening *first = queue_first(q);
-    if (first == NULL)
-        return false;
-    *h = *first;
+    int64_t now = first->at;
     if (q->count > 0 && first == &q->item[0])
         heap_drop(q);
     else
         ring_drop(&q->soon, first);
-    if (h->at > q->soon.now)
-        ring_advance(&q->soon, h->at);
-    return true;
+    if (now > q->soon.now)
+        ring_advance(&q->soon, now);
 }

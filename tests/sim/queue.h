@@ -24,7 +24,7 @@ void queue_push(struct queue *q, const struct happening *h);
 /* The first, until something is added or taken; NULL: none. */
 const struct happening *queue_first(const struct queue *q);
 
-/* Takes the first into *h; false if there is none. */
-bool queue_pop(struct queue *q, struct happening *h);
+/* Takes away what queue_first() returned: time goes on to it. */
+void queue_drop(struct queue *q, const struct happening *first);
 
 #endif

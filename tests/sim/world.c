@@ -213,7 +213,8 @@ void world_advance(struct world *w, int64_t until)
     const struct happening *first;
     struct happening h;
     while (!w->over && (first = queue_first(&w->queue)) != NULL && first->at <= until) {
-        queue_pop(&w->queue, &h);
+        h = *first;
+        queue_drop(&w->queue, first);
         host_expect(w, queue_first(&w->queue));
         w->now = h.at;
         w->events++;

@@ -203,6 +203,7 @@ node_sources = \
 	src/core/roster.c \
 	src/core/skew.c \
 	src/core/status.c \
+	src/core/told.c \
 	%D%/rig.c
 
 unit_tests += %D%/test_seal
@@ -569,7 +570,8 @@ tests_unit_test_roster_SOURCES = \
 	$(wire_sources) \
 	src/core/assign.c \
 	src/core/member.c \
-	src/core/roster.c
+	src/core/roster.c \
+	src/core/told.c
 tests_unit_test_roster_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
 
 unit_tests += %D%/test_held
@@ -613,6 +615,12 @@ tests_unit_test_rollout_SOURCES = \
 	%D%/test_rollout.c \
 	$(node_sources)
 tests_unit_test_rollout_LDADD = $(CMOCKA_LIBS) $(core_LIBS)
+
+unit_tests += %D%/test_told
+tests_unit_test_told_SOURCES = \
+	%D%/test_told.c \
+	src/core/told.c
+tests_unit_test_told_LDADD = $(CMOCKA_LIBS)
 
 unit_tests += %D%/test_vips
 tests_unit_test_vips_SOURCES = \

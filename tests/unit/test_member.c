@@ -108,15 +108,12 @@ static void a_reboot_forgets_its_word(void **state)
     m.acked = 9;
     m.view = 8;
     m.said = 0;
-    bitmap_set(&m.claim, 3);
-    bitmap_set(&m.linger, 4);
     member_reboot(&m, 5, 6);
     assert_int_equal(m.salt, 5);
     assert_int_equal(m.sequence, 6);
     assert_int_equal(m.acked, 0);
     assert_int_equal(m.view, 0);
     assert_int_equal(m.said, HEARTBEAT_JOINING);
-    assert_true(bitmap_empty(&m.claim) && bitmap_empty(&m.linger));
     assert_true(member_alive(&m)); /* no verdict is meant */
 }
 
@@ -153,8 +150,6 @@ static void a_verdict_is_on_an_incarnation(void **state)
     m.suspect = true;
     m.acked = 9;
     m.view = 8;
-    bitmap_set(&m.claim, 3);
-    bitmap_set(&m.linger, 4);
     member_fall(&m, STANDING_DEAD, (instant){77});
     assert_false(member_alive(&m));
     assert_int_equal(member_standing(&m), STANDING_DEAD);
@@ -164,7 +159,6 @@ static void a_verdict_is_on_an_incarnation(void **state)
     assert_false(m.suspect);
     assert_int_equal(m.acked, 0);
     assert_int_equal(m.view, 0);
-    assert_true(bitmap_empty(&m.claim) && bitmap_empty(&m.linger));
     assert_true(member_facts(&m, 5, 0, 100)); /* the refutation */
     assert_true(member_alive(&m));
     assert_int_equal(member_standing(&m), STANDING_ALIVE);

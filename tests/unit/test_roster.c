@@ -13,6 +13,8 @@
 
 #include "ipclusterd/roster.h"
 
+enum { BUCKETS = 256 };
+
 static struct roster_chain chain;
 
 static struct roster *r, *s;
@@ -23,7 +25,7 @@ static int set_up(void **state)
     (void)state;
     r = malloc(sizeof *r);
     s = malloc(sizeof *s);
-    roster_init(r, "web", "m");
+    roster_init(r, "web", BUCKETS, "m");
     r->member[0].incarnation = 1;
     r->member[0].weight = 100;
     return 0;
@@ -85,6 +87,51 @@ static void begins_with_ourselves(void **state)
     assert_int_equal(roster_find(r, "n"), ROSTER_NONE);
     assert_int_equal(roster_find_id(r, member_id("n")), ROSTER_NONE);
     assert_right(r);
+}
+
+/* What a member told of its buckets moves with it, and ends with its boot, or its life. */
+static void words_stay_with_members(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"z", "a", "p", "b"};
+    for (unsigned i = 0; i < 4; i++) {
+        size_t at = (size_t)(admit(r, names[i]) - r->member);
+        assert_false(told_claims(&r->told, at, 200) || told_lingers(&r->told, at, 3));
+        told_put(&r->told, at, 0, 0, UINT64_C(8) << i);
+        told_put(&r->told, at, 3, UINT64_C(1) << (200 - 192 + i), 0);
+    }
+    for (unsigned gone = 0; gone < 4; gone++) {
+        for (unsigned i = gone; i < 4; i++) {
+            size_t at = (size_t)roster_find(r, names[i]);
+            for (unsigned k = 0; k < 4; k++) {
+                assert_int_equal(told_claims(&r->told, at, 200 + k), k == i);
+                assert_int_equal(told_lingers(&r->told, at, 3 + k), k == i);
+            }
+        }
+        assert_false(told_claims(&r->told, r->self, 200 + gone));
+        roster_remove(r, (size_t)roster_find(r, names[gone]));
+    }
+}
+
+static void words_end_with_a_life_or_a_boot(void **state)
+{
+    (void)state;
+    for (unsigned turn = 0; turn < 2; turn++) {
+        size_t a = (size_t)(admit(r, "a") - r->member);
+        size_t b = (size_t)(admit(r, "b") - r->member);
+        told_put(&r->told, a, 1, 1, 1);
+        told_put(&r->told, b, 1, 1, 1);
+        if (turn == 0)
+            roster_fall(r, a, STANDING_DEAD, (instant){7});
+        else
+            roster_reboot(r, a, 5, 9);
+        assert_int_equal(member_alive(&r->member[a]), turn == 1);
+        assert_int_equal(r->member[a].sequence, turn == 1 ? 9 : 0);
+        assert_false(told_claims(&r->told, a, 64) || told_lingers(&r->told, a, 64));
+        assert_true(told_claims(&r->told, b, 64));
+        roster_remove(r, b);
+        roster_remove(r, a);
+    }
 }
 
 static void stays_sorted(void **state)
@@ -260,7 +307,7 @@ static void nothing_else_is_in_the_digest(void **state)
     fill(r);
     uint64_t before = digest(r);
     /* The same roster on another node, by another way. */
-    roster_init(s, "web", "b");
+    roster_init(s, "web", BUCKETS, "b");
     s->member[0].incarnation = 17;
     s->member[0].weight = 100;
     member_fall(&s->member[0], STANDING_LEFT, (instant){55});
@@ -268,7 +315,7 @@ static void nothing_else_is_in_the_digest(void **state)
     admit(s, "c")->flags = HEARTBEAT_UNHEALTHY; /* does not serve either */
     admit(s, "a")->order = 6;
     named(s, "a")->suspect = true;
-    bitmap_set(&named(s, "a")->claim, 1);
+    told_put(&s->told, (size_t)roster_find(s, "a"), 0, 1, 0);
     roster_add(s, "stranger");
     assert_true(digest(s) == before);
 }
@@ -303,6 +350,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(begins_with_ourselves),
         CASE(stays_sorted),
+        CASE(words_stay_with_members),
+        CASE(words_end_with_a_life_or_a_boot),
         CASE(is_full_at_its_limit),
         CASE(no_two_of_one_id),
         CASE(who_counts),
