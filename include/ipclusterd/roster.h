@@ -11,6 +11,7 @@
 
 struct roster {
     struct member member[MEMBERS_MAX];
+    struct told told;
     char cluster[NAME_BYTES_MAX + 1];
     size_t count;
     size_t self;                   /* index of ourselves */
@@ -18,7 +19,6 @@ struct roster {
     uint64_t head[MEMBERS_MAX];    /* the first bytes of each name, as a number, likewise */
     instant proof[MEMBERS_MAX];    /* when somebody alive heard it both ways ... */
     instant evidence[MEMBERS_MAX]; /* ... and later by the time that we could not hear it */
-    struct told told;
 };
 
 enum { ROSTER_NONE = -1 };

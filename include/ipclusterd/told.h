@@ -8,8 +8,8 @@
 #include "ipclusterd/bitmap.h"
 
 struct told {
-    size_t words;                                        /* of each set */
     uint64_t word[2 * MEMBERS_MAX * (BUCKETS_MAX / 64)]; /* a claim, a linger, the next claim */
+    size_t words;                                        /* of each set */
 };
 
 /* Nobody tells anything. */

@@ -27,7 +27,7 @@ static uint64_t name_head(const char *name)
 
 void roster_init(struct roster *r, const char *cluster, unsigned buckets, const char *self)
 {
-    memset(r, 0, offsetof(struct roster, told));
+    memset(r, 0, sizeof *r);
     told_init(&r->told, buckets);
     memcpy(r->cluster, cluster, strlen(cluster));
     member_init(&r->member[0], cluster, self);

@@ -18,8 +18,8 @@ static const struct part parts[] = {
     {AT(roster.member[0]), BEHIND(roster.member[0])},
     {AT(roster.member[1]), BEHIND(roster.member[1])},
     {AT(roster.member[2]), BEHIND(roster.member[2])},
-    {BEHIND(roster.member), AT(roster.told)},
-    {AT(roster.told), BEHIND(roster)},
+    {AT(roster.told), BEHIND(roster.told)},
+    {BEHIND(roster.told), BEHIND(roster)},
     {BEHIND(roster), AT(now)}, /* the configuration */
     {AT(now), AT(watch_at)},
     {AT(watch_at), AT(salt)},
