@@ -264,12 +264,10 @@ void node_hear(struct node *n, const uint8_t *data, size_t length, struct action
 
 void node_expect(const struct node *n, size_t place)
 {
-    enum { LINE = 64, OF_MEMBER = 3 };
+    enum { LINE = 64 };
     if (place >= MEMBERS_MAX)
         return;
     const char *member = (const char *)&n->roster.member[place];
-    for (size_t i = 0; i < OF_MEMBER; i++)
-        __builtin_prefetch(member + i * LINE, 1);
-    for (const char *c = (const char *)&n->now; c < (const char *)&n->sent; c += LINE)
-        __builtin_prefetch(c);
+    __builtin_prefetch(member, 1);
+    __builtin_prefetch(member + LINE, 1);
 }

@@ -489,11 +489,10 @@ void host_receive(struct world *w, const struct happening *h)
 
 void host_expect(const struct world *w, const struct happening *h)
 {
-    if (h == NULL || h->kind != HAPPEN_DELIVER)
+    if (h->kind != HAPPEN_DELIVER)
         return;
     unsigned to = h->node, from = w->net.packet[h->arg].from;
-    __builtin_prefetch(&w->net.hearing[to][from]);
-    __builtin_prefetch(&w->net.hearing[from][to]);
+    __builtin_prefetch(&w->net.heard[from][to]);
     if (w->brain->expect != NULL)
         w->brain->expect(w->host[to].node, w->host[from].place);
 }

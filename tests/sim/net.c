@@ -59,7 +59,7 @@ void net_reset(struct net *n, const struct scenario *s)
         n->cut[a] = (struct hosts){{0}};
         n->trouble_from[a] = n->heard_by_any[a] = LONG_AGO;
         for (unsigned b = 0; b < s->nodes; b++)
-            n->hearing[a][b] = (struct hearing){LONG_AGO, LONG_AGO, LONG_AGO, false};
+            n->heard[b][a] = (struct hearing){LONG_AGO, LONG_AGO, LONG_AGO, false};
     }
 }
 
@@ -231,7 +231,7 @@ void net_note_heard(struct world *w, unsigned to, const struct packet *p)
     if (!p->authentic || p->from == to || w->now - p->sent_at > interval + net_slack(w) ||
         p->sent_at < w->host[p->from].started_at)
         return;
-    struct hearing *h = &n->hearing[to][p->from], *back = &n->hearing[p->from][to];
+    struct hearing *h = &n->heard[p->from][to], *back = &n->heard[to][p->from];
     if (w->now - h->at > 2 * interval || n->profile.loss > LOSS_DEAF)
         h->since = w->now;
     h->at = h->ever = w->now;
@@ -243,13 +243,13 @@ void net_note_heard(struct world *w, unsigned to, const struct packet *p)
 void net_note_recording(struct world *w, unsigned to, const struct packet *p)
 {
     if (p->authentic && p->from != to && w->now - p->sent_at <= w->scenario.dead_after)
-        w->net.hearing[to][p->from].ever = w->net.replayed_at = w->now;
+        w->net.heard[p->from][to].ever = w->net.replayed_at = w->now;
 }
 
 void net_forget_heard(struct world *w, unsigned host)
 {
     for (unsigned i = 0; i < w->scenario.nodes; i++) {
-        struct hearing *there = &w->net.hearing[host][i], *back = &w->net.hearing[i][host];
+        struct hearing *there = &w->net.heard[i][host], *back = &w->net.heard[host][i];
         there->at = there->since = back->at = back->since = LONG_AGO;
         there->met = back->met = false;
     }
@@ -267,8 +267,8 @@ usec net_grace(const struct world *w)
 static bool net_hears(const struct world *w, unsigned a, unsigned b, int graces)
 {
     const struct net *n = &w->net;
-    return w->now - n->hearing[a][b].at <= 2 * w->scenario.interval &&
-           w->now - n->hearing[a][b].since >= graces * net_grace(w);
+    return w->now - n->heard[b][a].at <= 2 * w->scenario.interval &&
+           w->now - n->heard[b][a].since >= graces * net_grace(w);
 }
 
 static bool net_hear_long(const struct world *w, unsigned a, unsigned b, int graces)
@@ -317,7 +317,7 @@ bool net_connected(const struct world *w, unsigned a, unsigned b)
 static bool net_met(const struct world *w, unsigned a, unsigned b, usec span)
 {
     const struct net *n = &w->net;
-    return w->now - n->hearing[a][b].ever <= span && w->now - n->hearing[b][a].ever <= span;
+    return w->now - n->heard[b][a].ever <= span && w->now - n->heard[a][b].ever <= span;
 }
 
 /* They met, or each a third that passes on what they say. */
@@ -336,8 +336,8 @@ static bool net_hears_one_way(const struct world *w, unsigned a, unsigned b)
     const struct net *n = &w->net;
     usec patience = 2 * w->scenario.dead_after + net_grace(w);
     return w->host[b].state == HOST_RUNNING && net_hears(w, a, b, 1) &&
-           w->now - n->hearing[a][b].since >= patience && n->hearing[a][b].met &&
-           w->now - n->hearing[b][a].at >= patience && w->now - n->replayed_at >= patience &&
+           w->now - n->heard[b][a].since >= patience && n->heard[b][a].met &&
+           w->now - n->heard[a][b].at >= patience && w->now - n->replayed_at >= patience &&
            !net_in_touch(w, a, b, patience) && net_fits(w, a, patience) && net_fits(w, b, patience);
 }
 
@@ -368,7 +368,7 @@ bool net_able(const struct world *w, unsigned a)
  * breaks off begins anew. */
 static int64_t net_hears_since(const struct world *w, unsigned a, unsigned b)
 {
-    const struct hearing *h = &w->net.hearing[a][b];
+    const struct hearing *h = &w->net.heard[b][a];
     return w->now - h->at > 2 * w->scenario.interval ? w->now : h->since;
 }
 
@@ -383,8 +383,8 @@ int64_t net_bound_from(const struct world *w, unsigned a, unsigned b)
     usec grace = net_grace(w), patience = 2 * w->scenario.dead_after + grace;
     int64_t there = net_hears_since(w, a, b), back = net_hears_since(w, b, a);
     int64_t first = later(there, back) + grace;
-    int64_t one_way[] = {later(there, n->hearing[b][a].at) + patience,
-                         later(back, n->hearing[a][b].at) + patience};
+    int64_t one_way[] = {later(there, n->heard[a][b].at) + patience,
+                         later(back, n->heard[b][a].at) + patience};
     for (unsigned c = 0; RELAYS && c < w->scenario.nodes; c++) {
         if (c == a || c == b)
             continue;
@@ -419,7 +419,7 @@ const char *net_relation(const struct world *w, unsigned a, unsigned b)
 bool net_heard_until(const struct world *w, unsigned a, unsigned b, int64_t then)
 {
     const struct net *n = &w->net;
-    const struct hearing *there = &n->hearing[b][a], *back = &n->hearing[a][b];
+    const struct hearing *there = &n->heard[a][b], *back = &n->heard[b][a];
     int64_t lately = then - 2 * w->scenario.interval, long_since = then - net_grace(w);
     return w->host[b].state == HOST_RUNNING && there->at >= lately && back->at >= lately &&
            there->since <= long_since && back->since <= long_since;

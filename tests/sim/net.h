@@ -46,7 +46,7 @@ struct net {
     uint32_t archive[ARCHIVE_MAX];   /* PACKET_NONE: empty */
     int64_t trouble_at;              /* when a datagram was last kept from a running node */
     int64_t trouble_from[HOSTS_MAX]; /* the same, by sender */
-    struct hearing hearing[HOSTS_MAX][HOSTS_MAX]; /* [a][b]: of b by a */
+    struct hearing heard[HOSTS_MAX][HOSTS_MAX]; /* [b][a]: b by a; one's datagram reaches all */
     unsigned rounds;                 /* heartbeats that it takes a node to acknowledge all others */
     uint64_t cuts;                   /* counts up with each cut, or its end */
     int64_t replayed_at;             /* a young recording was last heard */

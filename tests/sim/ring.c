@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* So far ahead it is worth to look, in words of which each is of 64 us. */
+enum { EXPECT_WORDS = 2 };
+
 void ring_init(struct ring *r)
 {
     r->item = NULL;
@@ -103,6 +106,18 @@ const struct happening *ring_first(const struct ring *r)
     }
     slot = word * 64 + (size_t)__builtin_ctzll(bits);
     return &r->item[r->item[r->last[slot]].next].h;
+}
+
+void ring_expect(const struct ring *r, const struct happening *first)
+{
+    size_t slot = slot_of(first->at + 1), word = slot / 64;
+    uint64_t bits = r->occupied[word] & UINT64_MAX << slot % 64;
+    for (int i = 0; i < EXPECT_WORDS && bits == 0; i++) {
+        word = (word + 1) % (RING_SPAN / 64);
+        bits = r->occupied[word];
+    }
+    if (bits != 0)
+        __builtin_prefetch(&r->item[r->last[word * 64 + (size_t)__builtin_ctzll(bits)]]);
 }
 
 void ring_drop(struct ring *r, const struct happening *first)

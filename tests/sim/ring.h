@@ -36,6 +36,9 @@ void ring_push(struct ring *r, const struct happening *h);
 /* The first, until something is added or taken; NULL: none. */
 const struct happening *ring_first(const struct ring *r);
 
+/* What comes behind that, if it comes soon, is about to be needed: fetches it. */
+void ring_expect(const struct ring *r, const struct happening *first);
+
 /* Takes away what ring_first() returned. */
 void ring_drop(struct ring *r, const struct happening *first);
 

@@ -215,8 +215,8 @@ static void test_one_way(void **state)
     (void)state;
     net_partition(&world->net, &side, true);
     world_advance(world, 900 * MS);
-    assert_true(world->net.hearing[1][0].at < 0);
-    assert_true(world->net.hearing[0][1].at > 0);
+    assert_true(world->net.heard[0][1].at < 0);
+    assert_true(world->net.heard[1][0].at > 0);
     assert_false(net_hear_each_other(world, 0, 1));
 }
 
@@ -239,10 +239,10 @@ static void test_corruption_is_not_hearing(void **state)
 {
     (void)state;
     world_advance(world, 50 * MS);
-    int64_t heard = world->net.hearing[0][1].at;
+    int64_t heard = world->net.heard[1][0].at;
     world->net.profile.corrupt = 1000000;
     world_advance(world, 900 * MS);
-    assert_int_equal(world->net.hearing[0][1].at, heard);
+    assert_int_equal(world->net.heard[1][0].at, heard);
     assert_int_equal(world->checks.violations, 0);
 }
 

@@ -215,7 +215,10 @@ void world_advance(struct world *w, int64_t until)
     while (!w->over && (first = queue_first(&w->queue)) != NULL && first->at <= until) {
         h = *first;
         queue_drop(&w->queue, first);
-        host_expect(w, queue_first(&w->queue));
+        if ((first = queue_first(&w->queue)) != NULL) {
+            ring_expect(&w->queue.soon, first);
+            host_expect(w, first);
+        }
         w->now = h.at;
         w->events++;
         world_happen(w, &h);

@@ -163,8 +163,7 @@ void world_vips(struct world *w, unsigned i, unsigned list);
  * or kernel, or kept while that is stopped, as far as its socket's buffer goes. */
 void host_receive(struct world *w, const struct happening *h);
 
-/* It happens next: fetches what it will touch, so that it need not wait for it. NULL:
- * nothing does. */
+/* It happens next: fetches what it will touch, so that it need not wait for it. */
 void host_expect(const struct world *w, const struct happening *h);
 
 /* Host i is up, with a kernel that has our state and is at work. */
