@@ -123,8 +123,9 @@ static inline uint64_t member_mark(uint32_t id)
     return UINT64_C(1) << id % 64;
 }
 
-/* True if it told that it does not hear the member `id`. */
+/* True if it told that it does not hear the member `id`: most marks say no at once. */
 bool member_deaf_listed(const struct member *m, uint32_t id);
+
 static inline bool member_deaf_to(const struct member *m, uint32_t id)
 {
     return (m->deaf_marks & member_mark(id)) != 0 && member_deaf_listed(m, id);

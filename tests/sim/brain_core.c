@@ -5,6 +5,10 @@
 
 #include "ipclusterd/assign.h"
 
+static_assert(offsetof(struct assign_lists, list) + sizeof((struct assign_lists *)0)->list ==
+                  sizeof(struct assign_lists),
+              "nothing behind it");
+
 /* Three quarters of a node are these lists, at its very end; memo.c has them for all. */
 static size_t bytes(void)
 {

@@ -193,6 +193,20 @@ static void the_absent_are_known_by_hearsay(void **state)
     assert_int_equal(state_of("n3"), MEMBER_LEFT);
 }
 
+/* Who is new by the same heartbeat takes the place that the sender had: that is still the
+ * sender, whose word on itself is not hearsay, and the newcomer is not. */
+static void a_newcomer_moves_the_sender(void **state)
+{
+    (void)state;
+    meet();
+    mention("n01", STANDING_DEAD, 4);
+    mention("n1", STANDING_LEFT, g->say.incarnation);
+    mention("n01", STANDING_LEFT, 4);
+    tell(NULL);
+    assert_int_equal(state_of("n1"), MEMBER_ALIVE);
+    assert_int_equal(state_of("n01"), MEMBER_LEFT);
+}
+
 static void an_older_life_is_no_news(void **state)
 {
     (void)state;
@@ -406,6 +420,7 @@ int main(void)
         CASE(its_last_word),
         CASE(a_rumour_admits_nobody),
         CASE(the_absent_are_known_by_hearsay),
+        CASE(a_newcomer_moves_the_sender),
         CASE(an_older_life_is_no_news),
         CASE(evidence_outweighs_a_verdict),
         CASE(silent_to_us_alone_is_suspect),

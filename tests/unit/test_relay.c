@@ -48,7 +48,6 @@ static unsigned relays(void)
     return sum;
 }
 
-/* S1, also between two that hear each other by a third alone. */
 /* Members and nodes sort alike, so one index serves for both. */
 static void deaf_are(int by, const char *const want[3])
 {
